@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSL-1.0
+# What only those need who work on Holdfast itself: warnings, ccache, and how its own programs run
+# as tests.
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)  # the target all_verify_interface_header_sets
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # ccache takes precompiled headers only when told that they hold no macros of the command line
+  # and no times.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
+  endif()
+endif()
+
+function(holdfast_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+endfunction()
+
+set(HOLDFAST_TEST_PREFIX "" CACHE STRING "Put before the name of every test")
+set(HOLDFAST_TEST_ENVIRONMENT "" CACHE STRING "NAME=VALUE for every test")
+
+# A program that is a test: it passes when it returns 0.
+function(holdfast_add_program_test name)
+  add_test(NAME ${HOLDFAST_TEST_PREFIX}${name} COMMAND ${name})
+  # The sanitizers name functions, and so know which reports to suppress, by a tool that stands
+  # beside the compiler.
+  get_filename_component(compiler ${CMAKE_CXX_COMPILER} REALPATH)
+  get_filename_component(tools ${compiler} DIRECTORY)
+  set_tests_properties(${HOLDFAST_TEST_PREFIX}${name} PROPERTIES
+    TIMEOUT 120
+    ENVIRONMENT "${HOLDFAST_TEST_ENVIRONMENT}"
+    ENVIRONMENT_MODIFICATION PATH=path_list_prepend:${tools})
+endfunction()

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_CALL_CONTEXT_HPP
+#define HOLDFAST_CALL_CONTEXT_HPP
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <holdfast/call_options.hpp>
+#include <holdfast/clock.hpp>
+#include <holdfast/time/time_service.hpp>
+#include <memory>
+#include <string_view>
+
+namespace holdfast {
+
+namespace detail {
+/// Why an operation's signal was emitted.
+enum class cancel_reason : std::uint8_t { none, deadline, caller };
+struct context_token_access;
+}  // namespace detail
+
+struct context_token;
+
+/// What a protected call may know, and how it lets itself be cancelled.
+///
+/// A call that takes `call_context&` promises to await its own operations with `token()` (or with
+/// `slot()` bound to them): that is how a timeout reaches them without a coroutine chain of its
+/// own. Pass the context to nested pipelines as their parent.
+/// A call that only wants to read takes `const call_context&` instead; it is cancelled like any
+/// other awaitable.
+///
+/// Thread safety: used on the call's executor only. Lives until the call has ended.
+class call_context {
+ public:
+  call_context(const call_context&) = delete;
+  call_context& operator=(const call_context&) = delete;
+
+  /// The earliest deadline of all timeouts around this attempt and of the caller; `never` if none.
+  time_point deadline() const noexcept { return deadline_; }
+
+  /// The time left until the deadline: zero once it has passed, `duration::max()` without one.
+  duration remaining() const noexcept;
+
+  /// The time of the operation's execution context: virtual in a test.
+  time_point now() const noexcept { return time_->precise_now(); }
+
+  /// The number of this attempt, from 1.
+  unsigned attempt() const noexcept { return attempt_; }
+
+  /// Looks a tag up that the caller attached with `call_options::tags`; empty if there is none.
+  std::string_view tag(std::string_view key) const noexcept {
+    return tags_ ? tags_->find(key) : std::string_view();
+  }
+
+  /// Whether the attempt was asked to stop, by a timeout or by the caller.
+  bool cancelled() const noexcept { return reason_ != detail::cancel_reason::none; }
+
+  /// The completion token for the call's operations: `co_await op(ctx.token())`. As cheap as
+  /// `asio::deferred`; the operation ends with `operation_aborted` when the attempt is cancelled.
+  context_token token() noexcept;
+
+  /// The slot that the token binds: for operations that take a slot directly. It holds the handler
+  /// of one operation at a time and hears timeouts; the caller's own cancellation reaches the
+  /// operation through the token only.
+  asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+
+ protected:
+  explicit call_context(time_service& time) noexcept : time_(&time) {}
+  ~call_context() = default;
+
+  /// Takes over what an attempt may know of its operation.
+  void describe_attempt_of(const call_context& operation) {
+    time_ = operation.time_;
+    deadline_ = operation.deadline_;
+    attempt_ = operation.attempt_;
+    tags_ = operation.tags_;
+  }
+
+  /// Emits the one signal of the scope. The first reason stays, but the caller's overrules all.
+  void cancel(detail::cancel_reason why, asio::cancellation_type_t type) {
+    if (reason_ == detail::cancel_reason::none || why == detail::cancel_reason::caller) {
+      reason_ = why;
+    }
+    signal_.emit(type);
+  }
+
+  /// Passes the cancellation of an outer scope on to this one.
+  struct forward_cancellation {
+    call_context* to;
+    void operator()(asio::cancellation_type_t type) const {
+      to->cancel(detail::cancel_reason::caller, type);
+    }
+  };
+
+  /// Connects the slot of the coroutine that is about to be suspended, which Asio clears again on
+  /// its resumption.
+  template <class Handler>
+  void listen_to(const Handler& handler) {
+    auto outer = asio::get_associated_cancellation_slot(handler);
+    if (outer.is_connected()) outer.template emplace<forward_cancellation>(this);
+  }
+
+  friend struct detail::context_token_access;
+
+  time_service* time_;
+  time_point deadline_ = never;
+  asio::cancellation_signal signal_;
+  std::shared_ptr<const tag_set> tags_;
+  unsigned attempt_ = 0;
+  detail::cancel_reason reason_ = detail::cancel_reason::none;
+};
+
+}  // namespace holdfast
+
+#include <holdfast/detail/context_token.hpp>
+
+#endif

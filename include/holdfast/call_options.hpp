@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_CALL_OPTIONS_HPP
+#define HOLDFAST_CALL_OPTIONS_HPP
+
+#include <holdfast/clock.hpp>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace holdfast {
+
+class call_context;
+class ledger;
+
+/// A few words about an operation, for the call and for listeners: tenant, request id, priority.
+class tag_set {
+ public:
+  tag_set() = default;
+  tag_set(std::initializer_list<std::pair<std::string, std::string>> tags) : tags_(tags) {}
+
+  void set(std::string key, std::string value) {
+    tags_.emplace_back(std::move(key), std::move(value));
+  }
+
+  /// The value of the key; empty if there is none. Cost: a linear search.
+  std::string_view find(std::string_view key) const noexcept {
+    for (const auto& [k, v] : tags_) {
+      if (k == key) return v;
+    }
+    return {};
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> tags_;
+};
+
+/// What a caller may say of a single operation.
+struct call_options {
+  /// No attempt starts after it and no wait goes past it. `never`: no deadline of the caller's.
+  time_point deadline = never;
+
+  /// Where to write what happened, link by link and attempt by attempt. Null: nobody asks, no cost.
+  /// Must outlive the operation.
+  holdfast::ledger* ledger = nullptr;
+
+  /// Whether the call may be repeated after it may have reached the service. False: `retry` repeats
+  /// it only after failures that are known to have happened before.
+  bool idempotent = true;
+
+  /// Shared with the call's context; null for none.
+  std::shared_ptr<const tag_set> tags = nullptr;
+
+  /// The context of the call in which this operation runs: its deadline bounds this one, its
+  /// cancellation ends it.
+  call_context* parent = nullptr;
+};
+
+}  // namespace holdfast
+
+#endif

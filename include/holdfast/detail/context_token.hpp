@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_CONTEXT_TOKEN_HPP
+#define HOLDFAST_DETAIL_CONTEXT_TOKEN_HPP
+
+#include <boost/asio/associator.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+#include <holdfast/call_context.hpp>
+#include <type_traits>
+#include <utility>
+
+namespace holdfast {
+
+/// See `call_context::token()`.
+struct context_token {
+  call_context* context;
+};
+
+inline context_token call_context::token() noexcept { return {this}; }
+
+namespace detail {
+
+struct context_token_access {
+  template <class Handler>
+  static void listen(call_context& context, const Handler& handler) {
+    context.listen_to(handler);
+  }
+};
+
+/// Completes the operation's handler after emptying the scope's slot: what an operation leaves
+/// there may refer to an I/O object that is gone by the time a timeout fires.
+template <class Handler>
+struct context_handler {
+  using cancellation_slot_type = asio::cancellation_slot;
+
+  cancellation_slot_type get_cancellation_slot() const noexcept { return context->slot(); }
+
+  template <class... Args>
+  void operator()(Args&&... args) {
+    context->slot().clear();
+    std::move(handler)(std::forward<Args>(args)...);
+  }
+
+  Handler handler;
+  call_context* context;
+};
+
+template <class Initiation>
+struct context_initiation {
+  template <class Handler, class... Args>
+  void operator()(Handler&& handler, Args&&... args) {
+    context_token_access::listen(*context, handler);
+    std::move(initiation)(
+        context_handler<std::decay_t<Handler>>{std::forward<Handler>(handler), context},
+        std::forward<Args>(args)...);
+  }
+
+  Initiation initiation;
+  call_context* context;
+};
+
+}  // namespace detail
+}  // namespace holdfast
+
+template <template <class, class> class Associator, class Handler, class Default>
+struct boost::asio::associator<Associator, holdfast::detail::context_handler<Handler>, Default>
+    : Associator<Handler, Default> {
+  static auto get(const holdfast::detail::context_handler<Handler>& h) noexcept {
+    return Associator<Handler, Default>::get(h.handler);
+  }
+  static auto get(const holdfast::detail::context_handler<Handler>& h,
+                  const Default& fallback) noexcept {
+    return Associator<Handler, Default>::get(h.handler, fallback);
+  }
+};
+
+template <class... Signatures>
+struct boost::asio::async_result<holdfast::context_token, Signatures...> {
+  template <class Initiation, class... Args>
+  static auto initiate(Initiation&& initiation, holdfast::context_token token, Args&&... args) {
+    using wrapped = holdfast::detail::context_initiation<std::decay_t<Initiation>>;
+    return asio::async_initiate<const asio::deferred_t, Signatures...>(
+        wrapped{std::forward<Initiation>(initiation), token.context}, asio::deferred,
+        std::forward<Args>(args)...);
+  }
+};
+
+#endif

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_LAYER_HPP
+#define HOLDFAST_DETAIL_LAYER_HPP
+
+#include <holdfast/detail/operation.hpp>
+#include <holdfast/verdict.hpp>
+
+/// \file
+/// A layer is the face of a policy inside a pipeline. It has no I/O and no result type:
+///
+///   static constexpr policy_kind kind;
+///   struct frame;                                     what it keeps for one operation; its
+///                                                     destructor gives back what it still holds
+///   step enter(frame&, operation&);                   on the way down
+///   step resumed(frame&, operation&, wait_end);       after a step::wait
+///   step leave(frame&, operation&, verdict);          on the way up
+///   void describe(std::string&) const;                prints itself with every option
+///
+/// `operation::now` is the time of the edge, read once for all layers.
+
+#endif

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_LAYER_STACK_HPP
+#define HOLDFAST_DETAIL_LAYER_STACK_HPP
+
+#include <cstddef>
+#include <holdfast/detail/layer.hpp>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace holdfast::detail {
+
+template <policy_kind Kind, class... Layers>
+inline constexpr bool has_kind_v = ((Layers::kind == Kind) || ...);
+
+/// The layers of a pipeline, innermost first, and the walk down and up them.
+template <class Classifier, class... Layers>
+class layer_stack {
+ public:
+  static constexpr std::size_t size = sizeof...(Layers);
+  template <policy_kind Kind>
+  static constexpr bool has = has_kind_v<Kind, Layers...>;
+
+  /// What the layers keep for one operation.
+  using frames = std::tuple<typename Layers::frame...>;
+
+  layer_stack(Classifier c, std::tuple<Layers...> l)
+      : classifier(std::move(c)), layers(std::move(l)) {}
+
+  /// Enters the `at` innermost layers, outermost of them first. On a stop `at` is the layer that
+  /// did not let the operation pass; on `step::go` the call is next, and `at` is 0.
+  step enter(frames& f, operation& op, std::size_t& at) const {
+    if (at == size) [[likely]] return enter_from<size>(f, op, at);
+    return visit(at, [&]<std::size_t I>(index<I>) { return enter_from<I>(f, op, at); });
+  }
+
+  /// Tells the layer `at` how its wait ended, and goes on down from there.
+  step resumed(frames& f, operation& op, std::size_t& at, wait_end end) const {
+    return visit(at, [&]<std::size_t I>(index<I>) {
+      if constexpr (requires { std::get<I>(layers).resumed(std::get<I>(f), op, end); }) {
+        const step s = std::get<I>(layers).resumed(std::get<I>(f), op, end);
+        return s == step::go ? enter_from<I>(f, op, at) : s;
+      } else {
+        return step::refuse;
+      }
+    });
+  }
+
+  /// Leaves the layers from `at` outwards. On a stop `at` is the layer that asks for more.
+  step leave(frames& f, operation& op, verdict v, std::size_t& at) const {
+    if (at == 0) [[likely]] return leave_from<0>(f, op, v, at);
+    return visit(at, [&]<std::size_t I>(index<I>) { return leave_from<I>(f, op, v, at); });
+  }
+
+  /// Applies `function` to the layer at a run-time index; `step::go` past the last.
+  template <class Function>
+  static step visit(std::size_t at, Function&& function) {
+    return visit_from(at, function, std::make_index_sequence<size>());
+  }
+  template <std::size_t I>
+  using index = std::integral_constant<std::size_t, I>;
+
+  std::string describe() const {
+    std::string out;
+    describe_from(out, std::make_index_sequence<size>());
+    return out;
+  }
+
+  [[no_unique_address]] Classifier classifier;
+  std::tuple<Layers...> layers;
+
+ private:
+  template <std::size_t N>
+  step enter_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
+                  std::size_t& at) const {
+    if constexpr (N == 0) {
+      at = 0;
+      return step::go;
+    } else {
+      const step s = std::get<N - 1>(layers).enter(std::get<N - 1>(f), op);
+      if (s != step::go) [[unlikely]] {
+        at = N - 1;
+        return s;
+      }
+      return enter_from<N - 1>(f, op, at);
+    }
+  }
+
+  template <std::size_t I>
+  step leave_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
+                  [[maybe_unused]] verdict v, std::size_t& at) const {
+    if constexpr (I == size) {
+      at = size;
+      return step::go;
+    } else {
+      const step s = std::get<I>(layers).leave(std::get<I>(f), op, v);
+      if (s != step::go) [[unlikely]] {
+        at = I;
+        return s;
+      }
+      return leave_from<I + 1>(f, op, v, at);
+    }
+  }
+
+  template <class Function, std::size_t... Is>
+  static step visit_from([[maybe_unused]] std::size_t at, [[maybe_unused]] Function& function,
+                         std::index_sequence<Is...>) {
+    step s = step::go;
+    static_cast<void>(((at == Is && (s = function(index<Is>()), true)) || ...));
+    return s;
+  }
+
+  template <std::size_t... Is>
+  void describe_from([[maybe_unused]] std::string& out, std::index_sequence<Is...>) const {
+    ((std::get<size - 1 - Is>(layers).describe(out), out += '\n'), ...);
+  }
+};
+
+}  // namespace holdfast::detail
+
+#endif

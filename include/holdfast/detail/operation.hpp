@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_OPERATION_HPP
+#define HOLDFAST_DETAIL_OPERATION_HPP
+
+#include <boost/asio/cancellation_state.hpp>
+#include <holdfast/call_context.hpp>
+#include <holdfast/call_options.hpp>
+#include <holdfast/detail/deadline_alarm.hpp>
+#include <holdfast/detail/wait_state.hpp>
+#include <holdfast/errc.hpp>
+#include <holdfast/failure.hpp>
+#include <holdfast/ledger.hpp>
+#include <holdfast/verdict.hpp>
+#include <optional>
+#include <string_view>
+
+namespace holdfast::detail {
+
+/// What a layer asks of the engine.
+enum class step : std::uint8_t {
+  go,       ///< Down: enter the next layer. Up: pass the outcome on.
+  refuse,   ///< Down: the operation ends here, with `operation::refusal`.
+  wait,     ///< Down: wait for a permit until `operation::wait_until`.
+  again,    ///< Up: run the layers below again, at `operation::wait_until`.
+  replace,  ///< Up: replace the outcome by that of the layer's link.
+};
+
+struct detach_state;
+
+/// The deadline in force and what happens at it. Nested timeouts save and restore it.
+struct deadline_scope {
+  time_point at = never;
+  errc code = errc::total_timeout;
+  detach_state* detach = nullptr;
+};
+
+/// A layer's refusal, turned into a failure only if it reaches the caller.
+struct refusal {
+  errc code = errc::cancelled;
+  policy_kind policy = policy_kind::none;
+  std::string_view policy_name = {};
+  duration retry_after = duration(-1);
+};
+
+/// One operation, without its result's type: what the layers see of it and what the engine keeps.
+/// It is the context of the call as well, unless the attempt runs on a chain of its own.
+class operation : public call_context {
+ public:
+  operation(const asio::any_io_executor& executor, const call_options& options);
+  ~operation() = default;
+
+  time_service& time() const noexcept { return *time_; }
+  std::uint64_t random() const noexcept { return time_->random(); }
+
+  /// Whether the caller, or the call that this operation is part of, wants no more of it.
+  bool caller_cancelled() const noexcept {
+    return reason_ == cancel_reason::caller || !!coroutine.cancelled() ||
+           (options.parent && options.parent->cancelled());
+  }
+
+  /// Whether something other than the caller may have to cancel the call.
+  bool timed() const noexcept { return limit.at != never; }
+
+  /// Opens an attempt: false, with `refusal` set, where no time is left or the caller has gone.
+  bool begin_attempt() noexcept {
+    deadline_ = limit.at;
+    if (caller_cancelled()) [[unlikely]] return refuse({.code = errc::cancelled});
+    if (deadline_ != never && now >= deadline_) [[unlikely]] return refuse_late();
+    reason_ = cancel_reason::none;
+    ++attempts_started;
+    return true;
+  }
+
+  /// Arms the deadline of an attempt that runs in the caller's chain.
+  void arm() {
+    if (deadline_ == never) return;
+    alarm_.start(*time_, executor, serialised_by, deadline_, &on_deadline, this);
+  }
+  void disarm() noexcept { alarm_.stop(); }
+
+  bool refuse(const holdfast::detail::refusal& r) noexcept {
+    refused = r;
+    return false;
+  }
+
+  /// What an attempt's failure really was, once it is known who cancelled it.
+  void attribute(failure& f) const;
+
+  failure timeout_failure() const { return failure(limit.code, policy_kind::timeout, {}); }
+  failure refusal_failure() const {
+    return {refused.code, refused.policy, refused.policy_name,
+            refused.retry_after < duration::zero() ? std::nullopt
+                                                   : std::optional(refused.retry_after)};
+  }
+
+  /// Cuts the connection to the parent's scope. Called on every regular end.
+  void close(bool answered) {
+    if (options.parent) {
+      options.parent->slot().clear();
+    } else if (options.ledger) [[unlikely]] {
+      options.ledger->end(answered);
+    }
+  }
+
+  // The wait of a bulkhead's queue or of a retry's backoff.
+  void prepare_wait() noexcept { wait.prepare(*time_, executor, signal_.slot()); }
+  template <class Handler>
+  void start_wait(Handler&& handler) {
+    listen_to(handler);
+    wait.start(wait_until, std::forward<Handler>(handler));
+  }
+  wait_end finish_wait() noexcept {
+    const wait_end end = wait.finish();
+    return end != wait_end::granted && caller_cancelled() ? wait_end::cancelled : end;
+  }
+
+  // An attempt on a chain of its own: the caller's cancellation is passed on by `cancel`.
+  template <class Handler, class Cancel>
+  void pass_cancellation(const Handler& handler, Cancel cancel) {
+    listen_to(handler);
+    signal_.slot().assign(std::move(cancel));
+  }
+  void attempt_over(bool timed_out_elsewhere) noexcept {
+    signal_.slot().clear();
+    if (timed_out_elsewhere && reason_ == cancel_reason::none) reason_ = cancel_reason::deadline;
+  }
+
+  // For the ledger; nothing where the caller did not ask for one.
+  void record_attempt(time_point started, verdict v, const failure* f);
+  void record_refusal();
+  void record_link(time_point started, verdict v, const failure* f);
+
+  const asio::any_io_executor executor;
+  const call_options& options;
+  affinity serialised_by;
+  /// The caller's cancellation state; renewed before each use, since the call may reset it.
+  asio::cancellation_state coroutine;
+
+  /// The time of this edge, read once for all layers.
+  time_point now;
+  deadline_scope limit;
+  time_point wait_until;
+  detail::refusal refused;
+  /// The failure that is on its way up, if the outcome is one.
+  const failure* error = nullptr;
+  /// The service's hint, from the failure or from the classifier; negative if there is none.
+  duration retry_after{-1};
+  unsigned attempts_started = 0;
+  wait_state wait;
+
+  void set_attempt(unsigned n) noexcept { attempt_ = n; }
+
+ private:
+  friend class runner_base;
+  static void on_deadline(void* self);
+  bool refuse_late() noexcept;
+
+  deadline_alarm alarm_;
+};
+
+}  // namespace holdfast::detail
+
+#endif

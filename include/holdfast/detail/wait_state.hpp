@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_WAIT_STATE_HPP
+#define HOLDFAST_DETAIL_WAIT_STATE_HPP
+
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <cstdint>
+#include <holdfast/detail/resumption.hpp>
+#include <holdfast/time/time_service.hpp>
+
+namespace holdfast::detail {
+
+/// How a wait ended.
+enum class wait_end : std::uint8_t { elapsed, granted, cancelled };
+
+/// One wait of one operation: for a time, for a permit, or for both, whichever comes first.
+///
+/// Exactly one of the timer, the giver of the permit (from any thread), the canceller and the
+/// execution context's shutdown ends it; one compare-and-swap decides which. The loser does
+/// nothing. Usable again after `finish`.
+class wait_state : private timer_entry {
+ public:
+  wait_state() noexcept : timer_entry(&on_timer, &on_context_shutdown) {}
+  ~wait_state() {
+    if (state_.load(std::memory_order_relaxed) != state::idle) time_->disarm(*this);
+  }
+
+  /// Opens the wait: from now on a permit can be granted. To be awaited with `start`, or closed
+  /// with `finish`.
+  void prepare(time_service& time, const asio::any_io_executor& executor,
+               asio::cancellation_slot slot) noexcept {
+    time_ = &time;
+    executor_ = &executor;
+    slot_ = slot;
+    state_.store(state::open, std::memory_order_release);
+  }
+
+  /// Suspends until the wait ends or `until` is reached. `handler` is posted to its own executor,
+  /// never run from here.
+  template <class Handler>
+  void start(time_point until, Handler&& handler) {
+    handler_.store(std::forward<Handler>(handler));
+    if (slot_.is_connected()) {
+      slot_.assign([this](asio::cancellation_type_t) { end(state::cancelled); });
+    }
+    time_->arm(*this, until, *executor_);
+    auto expected = state::open;
+    if (!state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel)) {
+      handler_.post();  // ended before it was parked
+    }
+  }
+
+  /// Ends the wait with a permit. False if it has already ended otherwise: the permit is not taken.
+  bool grant() noexcept { return end(state::granted); }
+
+  /// Whether a permit ended the wait, before or after its resumption.
+  bool granted() const noexcept { return state_.load(std::memory_order_acquire) == state::granted; }
+
+  /// Closes the wait after its resumption.
+  wait_end finish() noexcept {
+    time_->disarm(*this);
+    if (slot_.is_connected()) slot_.clear();
+    switch (state_.exchange(state::idle, std::memory_order_acq_rel)) {
+      case state::granted: return wait_end::granted;
+      case state::cancelled: return wait_end::cancelled;
+      default: return wait_end::elapsed;
+    }
+  }
+
+ private:
+  enum class state : std::uint8_t { idle, open, parked, elapsed, granted, cancelled, abandoned };
+
+  bool end(state outcome) noexcept {
+    auto seen = state_.load(std::memory_order_acquire);
+    while (seen == state::open || seen == state::parked) {
+      if (state_.compare_exchange_weak(seen, outcome, std::memory_order_acq_rel)) {
+        if (seen == state::parked) handler_.post();
+        return true;
+      }
+    }
+    return false;
+  }
+
+  static void on_timer(timer_entry& timer) noexcept {
+    static_cast<wait_state&>(timer).end(state::elapsed);
+  }
+
+  static void on_context_shutdown(timer_entry& timer) noexcept {
+    auto& self = static_cast<wait_state&>(timer);
+    auto expected = state::parked;
+    if (self.state_.compare_exchange_strong(expected, state::abandoned)) self.handler_.drop();
+  }
+
+  std::atomic<state> state_{state::idle};
+  time_service* time_ = nullptr;
+  const asio::any_io_executor* executor_ = nullptr;
+  asio::cancellation_slot slot_;
+  resumption handler_;
+};
+
+}  // namespace holdfast::detail
+
+#endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_WORK_COUNT_HPP
+#define HOLDFAST_DETAIL_WORK_COUNT_HPP
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <variant>
+
+namespace holdfast::detail {
+
+/// The executor under any strands.
+boost::asio::any_io_executor base_executor(const boost::asio::any_io_executor& executor);
+
+/// Takes back, and returns, the work that a pending timer or a parked coroutine counts as, so that
+/// `run()` of the context can return while nothing but those is left.
+class work_count {
+ public:
+  explicit work_count(const boost::asio::any_io_executor& executor) {
+    const auto base = base_executor(executor);
+    if (const auto* io = base.target<io_executor>()) executor_ = *io;
+    if (const auto* pool = base.target<pool_executor>()) executor_ = *pool;
+  }
+
+  /// Whether the context lets its work be counted from outside.
+  bool known() const noexcept { return executor_.index() != 0; }
+
+  void down() const noexcept {
+    std::visit([](const auto& e) { if constexpr (counts<decltype(e)>) e.on_work_finished(); },
+               executor_);
+  }
+  void up() const noexcept {
+    std::visit([](const auto& e) { if constexpr (counts<decltype(e)>) e.on_work_started(); },
+               executor_);
+  }
+
+ private:
+  using io_executor = boost::asio::io_context::executor_type;
+  using pool_executor = boost::asio::thread_pool::executor_type;
+  template <class E>
+  static constexpr bool counts = !std::is_same_v<std::remove_cvref_t<E>, std::monostate>;
+
+  std::variant<std::monostate, io_executor, pool_executor> executor_;
+};
+
+}  // namespace holdfast::detail
+
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_LEDGER_HPP
+#define HOLDFAST_LEDGER_HPP
+
+#include <boost/system/error_code.hpp>
+#include <holdfast/clock.hpp>
+#include <holdfast/failure.hpp>
+#include <holdfast/verdict.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace holdfast {
+
+/// What happened to one operation: every attempt and every link of its fallback chains, in order.
+///
+/// Passed with `call_options::ledger`; holds the last operation that wrote to it. Thread safety:
+/// one operation at a time writes; read it when the operation has ended.
+class ledger {
+ public:
+  struct entry {
+    std::string link;             ///< The link's name; empty for the protected call itself.
+    unsigned attempt;             ///< From 1 within its link; 0 where a policy refused the attempt.
+    verdict outcome;
+    boost::system::error_code code;
+    policy_kind refused_by;       ///< `none` where the call was made.
+    short_name policy_name;
+    time_point started;
+    duration took;
+  };
+
+  /// All attempts and refusals, oldest first.
+  const std::vector<entry>& entries() const noexcept { return entries_; }
+
+  /// The name of the link that answered: empty for the protected call itself, or if none did.
+  std::string_view answered_by() const noexcept { return answered_by_; }
+
+  /// Whether there is an answer, and how good it is: meaningful once the operation has ended well.
+  bool answered() const noexcept { return answered_; }
+  holdfast::quality quality() const noexcept { return quality_; }
+
+  /// How many attempts reached a call.
+  unsigned attempts() const noexcept;
+
+  /// One line per entry, for logs.
+  std::string describe() const;
+
+  // For the engine.
+  void begin();
+  void record(entry e);
+  void enter_link(std::string_view name, holdfast::quality q);
+  void leave_link(time_point started, duration took, verdict v, boost::system::error_code code);
+  void end(bool answered);
+  std::string_view current_link() const noexcept { return link_; }
+
+ private:
+  std::vector<entry> entries_;
+  std::string link_;
+  std::string answered_by_;
+  bool answered_ = false;
+  holdfast::quality link_quality_ = holdfast::quality::primary;
+  holdfast::quality quality_ = holdfast::quality::primary;
+};
+
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_PIPELINE_HPP
+#define HOLDFAST_PIPELINE_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <holdfast/detail/engine.hpp>
+#include <holdfast/detail/links.hpp>
+#include <holdfast/detail/make_layer.hpp>
+#include <string>
+#include <utility>
+
+namespace holdfast {
+
+template <class Call, class Stack>
+class chain;
+
+namespace detail {
+
+template <class F>
+constexpr void check_call() {
+  static_assert(any_call<F>,
+                "holdfast: a call is a function that returns asio::awaitable<T>, with no argument "
+                "or with a hf::call_context&, or a completion-token function [](auto token) that "
+                "starts an Asio operation.");
+}
+
+template <class P>
+constexpr void check_policy() {
+  static_assert(policy<P>,
+                "holdfast: .with() takes a policy: hf::timeout, hf::retry, hf::circuit_breaker, "
+                "hf::bulkhead, or a std::shared_ptr to one.");
+}
+
+/// Makes a link of whatever `.fallback()` was given.
+template <class X>
+auto make_link(X&& x) {
+  using plain = std::decay_t<X>;
+  static_assert(!is_awaitable_v<plain>,
+                "holdfast: a fallback is a value, a call or a chain; an awaitable would be started "
+                "before it is needed. Pass the function that makes it.");
+  if constexpr (requires { typename plain::is_holdfast_chain; }) {
+    return std::forward<X>(x).into_link();
+  } else if constexpr (any_call<plain>) {
+    using stack = layer_stack<default_classifier>;
+    return chain_link<plain, stack>(std::forward<X>(x), stack({}, {}));
+  } else if constexpr (std::invocable<const plain&> ||
+                       std::invocable<const plain&, const failure&>) {
+    return function_link<plain>(std::forward<X>(x));
+  } else {
+    return value_link<plain>(std::forward<X>(x));
+  }
+}
+
+template <class X>
+using link_t = decltype(make_link(std::declval<X>()));
+
+}  // namespace detail
+
+/// An ordered list of policies, to be put around calls. Made once, called often.
+///
+///     auto guard = hf::pipeline().with(hf::timeout{2s}).with(breaker).fallback("sorry"s);
+///     hf::result<std::string> answer = co_await guard(ask);
+///
+/// The first `.with` is innermost; each later one wraps everything before it. Policies with state
+/// (breaker, bulkhead) are shared with whoever holds the same object; `timeout` and `retry` are
+/// values.
+///
+/// Thread safety: calls are safe from any thread at once; building is not. Lifetime: must outlive
+/// the operations that were started through it as an lvalue; a temporary lives on in its operation.
+template <class Stack = detail::layer_stack<default_classifier>>
+class pipeline {
+ public:
+  pipeline()
+    requires(Stack::size == 0)
+      : stack_({}, {}) {}
+  explicit pipeline(Stack stack) : stack_(std::move(stack)) {}
+
+  /// Wraps everything so far into a policy. Throws `invalid_options` if its options, or its place,
+  /// make no sense.
+  template <class Policy>
+  auto with(const Policy& policy) && {
+    detail::check_policy<Policy>();
+    return wrap(detail::add_policy(std::move(stack_), policy));
+  }
+  template <class Policy>
+  auto with(const Policy& policy) const& {
+    return pipeline(*this).with(policy);
+  }
+
+  /// Adds an alternative for when everything so far fails: a value, a function, a call, or a
+  /// `resilient(...)` chain.
+  template <class X>
+  auto fallback(X&& alternative, fallback_options options = {}) && {
+    using link = detail::link_t<X&&>;
+    return wrap(detail::append(
+        std::move(stack_),
+        detail::fallback_layer<link>(detail::make_link(std::forward<X>(alternative)),
+                                     std::move(options))));
+  }
+  template <class X>
+  auto fallback(X&& alternative, fallback_options options = {}) const& {
+    return pipeline(*this).fallback(std::forward<X>(alternative), std::move(options));
+  }
+
+  /// Sets the classifier of the whole pipeline, in place of `default_classifier`.
+  template <class Classifier>
+  auto classify(Classifier classifier) && {
+    return wrap(detail::replace_classifier(std::move(stack_), std::move(classifier)));
+  }
+  template <class Classifier>
+  auto classify(Classifier classifier) const& {
+    return pipeline(*this).classify(std::move(classifier));
+  }
+
+  /// Starts one operation around `call`.
+  ///
+  /// Completes when the call, a fallback, or a policy's refusal has given the result; never throws
+  /// for those. The caller's cancellation ends the call and every wait, with `errc::cancelled`.
+  /// The call is kept until the operation has ended. Cost: one coroutine frame, from Asio's cache.
+  template <class Call>
+  auto operator()(Call&& call, call_options options = {}) const& {
+    return start(&stack_, std::forward<Call>(call), std::move(options));
+  }
+  template <class Call>
+  auto operator()(Call&& call, call_options options = {}) && {
+    return start(std::move(stack_), std::forward<Call>(call), std::move(options));
+  }
+
+  /// The same within another call: bounded by its deadline, ended by its cancellation.
+  template <class Call>
+  auto operator()(Call&& call, call_context& parent) const& {
+    return start(&stack_, std::forward<Call>(call), call_options{.parent = &parent});
+  }
+
+  /// Prints the policies with every option, outermost first, one a line.
+  std::string describe() const { return stack_.describe(); }
+
+ private:
+  template <class S>
+  static pipeline<S> wrap(S stack) {
+    return pipeline<S>(std::move(stack));
+  }
+
+  template <class S, class Call>
+  static auto start(S stack, Call&& call, call_options options) {
+    using plain = std::decay_t<Call>;
+    if constexpr (detail::is_awaitable_v<plain>) {
+      static_assert(!Stack::template has<policy_kind::retry>,
+                    "holdfast: an awaitable runs once and cannot be retried; pass the function "
+                    "that makes it.");
+      using single = detail::single_call<detail::awaited_t<plain>>;
+      return detail::run_operation<detail::call_result_t<single>>(
+          std::move(stack), single{std::forward<Call>(call)}, std::move(options));
+    } else {
+      detail::check_call<plain>();
+      return detail::run_operation<detail::call_result_t<plain>>(
+          std::move(stack), plain(std::forward<Call>(call)), std::move(options));
+    }
+  }
+
+  Stack stack_;
+};
+
+}  // namespace holdfast
+
+#endif

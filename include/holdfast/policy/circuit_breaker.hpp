@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_POLICY_CIRCUIT_BREAKER_HPP
+#define HOLDFAST_POLICY_CIRCUIT_BREAKER_HPP
+
+#include <functional>
+#include <holdfast/clock.hpp>
+#include <holdfast/detail/breaker_core.hpp>
+#include <holdfast/detail/layer.hpp>
+#include <holdfast/subscription.hpp>
+#include <memory>
+#include <string>
+
+namespace holdfast {
+
+/// Stops calling a service that fails, and tries it again carefully.
+///
+/// Closed, it counts; at `consecutive_failures` in a row, or when the failure rate over the window
+/// reaches `failure_rate`, it opens. Open, it refuses every call at once with
+/// `errc::circuit_open`, without touching the service, for `open_for`. Then it is half-open: it
+/// admits `half_open_probes` calls at a time, closes after `successes_to_close` good ones in a row,
+/// and opens again at the first bad one. What is counted is the verdict: `failure`, `slow` and
+/// `overloaded` are bad, `success` is good, everything else says nothing.
+///
+/// Results of calls that were admitted before the last change of state are dropped.
+///
+/// A handle: copies share the breaker, and operations keep it alive. Thread safety: safe, from any
+/// thread and executor. Cost: while closed a load and a compare-and-swap per call; no lock, no
+/// allocation.
+class circuit_breaker {
+ public:
+  using options = circuit_breaker_options;
+
+  /// Throws `invalid_options` that lists every option out of range.
+  explicit circuit_breaker(options o = {}) : core_(std::make_shared<detail::breaker_core>(std::move(o))) {}
+
+  std::string_view name() const noexcept { return core_->name(); }
+
+  /// The state as of the last call: an open breaker whose time is up stays open until it is called.
+  breaker_state state() const noexcept { return core_->state(); }
+
+  /// The time until an open breaker admits a probe; zero in every other state, and while isolated.
+  duration remaining_open(time_point now = clock::now()) const noexcept {
+    return core_->remaining_open(now);
+  }
+
+  /// What the breaker knows, for dashboards; the numbers are read one after another.
+  breaker_snapshot snapshot(time_point now = clock::now()) const { return core_->snapshot(now); }
+
+  /// Opens the circuit by hand, until `reset`. Calls are refused with `errc::circuit_isolated`.
+  void isolate(time_point now = clock::now()) { core_->isolate(now); }
+
+  /// Closes the circuit by hand, with nothing counted. Ends an isolation.
+  void reset(time_point now = clock::now()) { core_->reset(now); }
+
+  /// Calls `listener` after each change of state, in order, one at a time, outside every lock; on
+  /// the thread that happens to be there. It may call the breaker. An exception out of it is
+  /// counted in the snapshot and changes nothing else. Ends with the subscription: after its
+  /// destruction the listener is not running and not called any more.
+  [[nodiscard]] subscription on_transition(std::function<void(const breaker_transition&)> listener) {
+    return core_->on_transition(std::move(listener));
+  }
+
+  const std::shared_ptr<detail::breaker_core>& core() const noexcept { return core_; }
+
+ private:
+  std::shared_ptr<detail::breaker_core> core_;
+};
+
+namespace detail {
+
+class breaker_layer {
+ public:
+  static constexpr policy_kind kind = policy_kind::circuit_breaker;
+
+  /// Gives an admission back, unjudged, where the operation ends without leaving the layer.
+  struct frame {
+    breaker_core* core = nullptr;
+    breaker_permit permit;
+    frame() = default;
+    frame(const frame&) = delete;
+    ~frame() {
+      if (core) [[unlikely]] core->leave(permit, verdict::neutral, {});
+    }
+  };
+
+  explicit breaker_layer(const circuit_breaker& b) : core_(b.core()) {}
+
+  step enter(frame& f, operation& op) const {
+    if (!core_->try_enter(f.permit, op.now)) [[unlikely]] return refuse(op);
+    f.core = core_.get();
+    return step::go;
+  }
+
+  step leave(frame& f, operation& op, verdict v) const {
+    f.core = nullptr;
+    core_->leave(f.permit, v, op.now);
+    return step::go;
+  }
+
+  void describe(std::string& out) const { core_->describe(out); }
+
+ private:
+  step refuse(operation& op) const;
+
+  std::shared_ptr<breaker_core> core_;
+};
+
+}  // namespace detail
+}  // namespace holdfast
+
+#endif

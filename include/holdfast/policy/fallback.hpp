@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_POLICY_FALLBACK_HPP
+#define HOLDFAST_POLICY_FALLBACK_HPP
+
+#include <functional>
+#include <holdfast/detail/call_traits.hpp>
+#include <holdfast/detail/layer.hpp>
+#include <holdfast/ledger.hpp>
+#include <string>
+#include <utility>
+
+namespace holdfast {
+
+struct fallback_options {
+  /// The link's name in the ledger and in `describe()`.
+  std::string name = "fallback";
+
+  /// How good the link's answers are.
+  holdfast::quality quality = holdfast::quality::degraded;
+
+  /// Takes over from a fault of the request as well. Off by default: another service would find the
+  /// same fault.
+  bool on_request_fault = false;
+
+  /// Asked before the link takes over, if set; false: the outcome is passed on. The failure is null
+  /// where the outcome is a value that the classifier judged bad. An exception out of it means
+  /// false.
+  std::function<bool(const failure*, verdict)> only_if = nullptr;
+};
+
+namespace detail {
+
+/// Decides whether a link takes over. What a link is, and how it is started, is `fallback_layer`'s.
+class fallback_rule {
+ public:
+  static constexpr policy_kind kind = policy_kind::fallback;
+  struct frame {};
+
+  explicit fallback_rule(fallback_options options) : options_(std::move(options)) {}
+
+  step enter(frame&, operation&) const noexcept { return step::go; }
+
+  step leave(frame&, operation& op, verdict v) const {
+    if (is_answer(v)) [[likely]] return step::go;
+    return consider(op, v);
+  }
+
+  void announce(operation& op) const;
+  void describe(std::string& out) const;
+  const fallback_options& options() const noexcept { return options_; }
+
+ private:
+  step consider(operation& op, verdict v) const;
+
+  fallback_options options_;
+};
+
+/// One alternative. `Link` is what `make_link` made of the user's value, function, call or chain:
+/// `template start<T>(operation&, const result<T>&) -> asio::awaitable<result<T>>`.
+template <class Link>
+class fallback_layer : public fallback_rule {
+ public:
+  fallback_layer(Link link, fallback_options options)
+      : fallback_rule(std::move(options)), link_(std::move(link)) {}
+
+  template <class T>
+  asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
+    announce(op);
+    return link_.template start<T>(op, outcome);
+  }
+
+ private:
+  Link link_;
+};
+
+}  // namespace detail
+}  // namespace holdfast
+
+#endif

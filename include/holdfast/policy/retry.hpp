@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_POLICY_RETRY_HPP
+#define HOLDFAST_POLICY_RETRY_HPP
+
+#include <functional>
+#include <holdfast/clock.hpp>
+#include <holdfast/detail/layer.hpp>
+#include <holdfast/policy/backoff.hpp>
+#include <string>
+
+namespace holdfast {
+
+/// Repeats what is below it in the stack while its outcome is worth repeating.
+///
+/// Repeated are the verdicts `failure`, `throttled` and `overloaded`; never a fault of the request,
+/// a cancellation, or a refusal by a policy below. No retry is begun, and no delay slept, that the
+/// deadline or `max_elapsed` would cut short: the last outcome is returned at once, unchanged. The
+/// caller's cancellation ends a delay at once.
+struct retry {
+  /// Attempts in all, the first included. At least 1; 1: no retry.
+  unsigned max_attempts = 3;
+
+  /// The longest time from the start to the beginning of the last attempt. At least zero; zero: no
+  /// bound.
+  duration max_elapsed = duration::zero();
+
+  backoff wait = {};
+
+  /// Waits at least as long as the service asked for (`failure::retry_after`, or the classifier's
+  /// hint), plus some jitter. False: hints are ignored.
+  bool honour_retry_after = true;
+
+  /// A hint longer than this is not waited for: the outcome is returned at once. At least zero.
+  duration max_retry_after = std::chrono::seconds(60);
+
+  /// Asked before each retry, if set; false: the outcome is returned. Called on the operation's
+  /// executor; an exception out of it means false.
+  std::function<bool(const failure*, verdict)> only_if = nullptr;
+};
+
+namespace detail {
+
+class retry_layer {
+ public:
+  static constexpr policy_kind kind = policy_kind::retry;
+  struct frame {
+    unsigned attempt;  // the one under way, from 1
+    time_point started;
+    duration delay;    // the last one waited, before any hint
+  };
+
+  explicit retry_layer(retry options);
+
+  step enter(frame& f, operation& op) const noexcept {
+    f = {.attempt = 1, .started = op.now, .delay = duration::zero()};
+    op.set_attempt(1);
+    return step::go;
+  }
+
+  step leave(frame& f, operation& op, verdict v) const {
+    if (is_answer(v)) [[likely]] return step::go;
+    return consider(f, op, v);
+  }
+
+  /// Whether the outcome may be repeated, were there attempts and time left.
+  bool repeats(const operation& op, verdict v) const;
+
+  unsigned max_attempts() const noexcept { return options_.max_attempts; }
+  void describe(std::string& out) const;
+
+ private:
+  step consider(frame& f, operation& op, verdict v) const;
+
+  retry options_;
+};
+
+}  // namespace detail
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_RESILIENT_HPP
+#define HOLDFAST_RESILIENT_HPP
+
+/// \file
+/// The door: everything a service needs to protect its calls.
+
+#include <holdfast/config.hpp>
+// The check of the compiler comes first.
+#include <holdfast/call_context.hpp>
+#include <holdfast/chain.hpp>
+#include <holdfast/classifier.hpp>
+#include <holdfast/errc.hpp>
+#include <holdfast/failure.hpp>
+#include <holdfast/invalid_options.hpp>
+#include <holdfast/ledger.hpp>
+#include <holdfast/pipeline.hpp>
+#include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/circuit_breaker.hpp>
+#include <holdfast/policy/fallback.hpp>
+#include <holdfast/policy/retry.hpp>
+#include <holdfast/policy/timeout.hpp>
+#include <holdfast/result.hpp>
+#include <holdfast/time/sleep_for.hpp>
+#include <holdfast/verdict.hpp>
+
+#endif

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_TESTING_VIRTUAL_TIME_HPP
+#define HOLDFAST_TESTING_VIRTUAL_TIME_HPP
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <holdfast/clock.hpp>
+#include <holdfast/time/time_source.hpp>
+#include <map>
+#include <random>
+
+namespace holdfast::testing {
+
+/// Runs an `io_context` in virtual time: every wait of the library, every timeout and every
+/// `hf::sleep_for` ends at its exact time without anybody waiting for it, and every random choice
+/// follows from the seed.
+///
+///     asio::io_context ctx{1};
+///     hf::testing::virtual_time time{ctx, 42};
+///     asio::co_spawn(ctx, scenario(), asio::detached);
+///     time.run();
+///
+/// Timers that expire at the same instant fire in the order in which they were armed, and all work
+/// that one causes is done before the next fires: two runs are alike. Asio's own timers and sockets
+/// stay in real time; `run` does not wait for them.
+///
+/// Lifetime: after the context and before anything that is started on it; on destruction, time
+/// stands still. Thread safety: none; the context is run by this object and nobody else.
+class virtual_time final : private time_source {
+ public:
+  explicit virtual_time(boost::asio::io_context& context, std::uint64_t seed = 1);
+  ~virtual_time();
+  virtual_time(const virtual_time&) = delete;
+  virtual_time& operator=(const virtual_time&) = delete;
+
+  /// The current virtual time. Starts at one hour after the epoch.
+  time_point now() const noexcept override { return now_; }
+
+  /// Runs everything until nothing is ready and no timer is left. Returns the handlers run.
+  std::size_t run();
+
+  /// The same, but for at most `d` of virtual time, which has passed afterwards.
+  std::size_t run_for(duration d);
+  std::size_t run_until(time_point t);
+
+  /// Runs what is ready now, without letting time pass.
+  std::size_t poll();
+
+  /// Lets time pass to the next timer and runs what that causes. False if there is no timer.
+  bool step();
+
+  /// How many timers are armed.
+  std::size_t timers() const noexcept { return timers_.size(); }
+
+ private:
+  void arm(timer_entry& timer, time_point when) override;
+  void disarm(timer_entry& timer) noexcept override;
+  std::uint64_t random() noexcept override { return random_(); }
+
+  bool fire_next(time_point limit);
+
+  boost::asio::io_context& context_;
+  time_point now_;
+  std::mt19937_64 random_;
+  // Equal times keep the order of insertion.
+  std::multimap<time_point, timer_entry*> timers_;
+};
+
+}  // namespace holdfast::testing
+
+#endif

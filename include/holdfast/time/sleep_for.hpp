@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_TIME_SLEEP_FOR_HPP
+#define HOLDFAST_TIME_SLEEP_FOR_HPP
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <holdfast/clock.hpp>
+#include <holdfast/detail/wait_state.hpp>
+#include <memory>
+#include <utility>
+
+namespace holdfast {
+
+namespace detail {
+
+/// One sleep: owns itself until its handler is called or dropped.
+template <class Handler>
+class sleep_operation {
+ public:
+  static void start(Handler handler, time_point until_or_never, duration d, bool relative) {
+    asio::any_io_executor executor = asio::get_associated_executor(handler);
+    auto op = std::make_unique<sleep_operation>(std::move(executor));
+    auto& time = time_service::of(op->executor_);
+    op->wait_.prepare(time, op->executor_, asio::get_associated_cancellation_slot(handler));
+    auto& self = *op;
+    self.wait_.start(relative ? saturating_add(time.precise_now(), d) : until_or_never,
+                     completion{std::move(op), std::move(handler)});
+  }
+
+  explicit sleep_operation(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+ private:
+  /// Keeps the operation until it runs: dropped with the execution context, it takes it along.
+  struct completion {
+    using executor_type = asio::any_io_executor;
+    executor_type get_executor() const noexcept { return op->executor_; }
+
+    void operator()() {
+      const bool cancelled = op->wait_.finish() == wait_end::cancelled;
+      op.reset();  // before the handler, which may sleep again
+      std::move(handler)(cancelled ? boost::system::error_code(asio::error::operation_aborted)
+                                   : boost::system::error_code());
+    }
+
+    std::unique_ptr<sleep_operation> op;
+    Handler handler;
+  };
+
+  asio::any_io_executor executor_;
+  wait_state wait_;
+};
+
+struct initiate_sleep {
+  template <class Handler>
+  void operator()(Handler&& handler, time_point until, duration d, bool relative) const {
+    sleep_operation<std::decay_t<Handler>>::start(std::forward<Handler>(handler), until, d,
+                                                  relative);
+  }
+};
+
+}  // namespace detail
+
+/// Sleeps for a time, in the time of the handler's execution context: virtual under
+/// `testing::virtual_time`.
+///
+/// Completes after `d`, with `void(error_code)`: no error, or `operation_aborted` if cancelled
+/// (every cancellation type). Never completes from within this function. Inside a protected call,
+/// pass `ctx.token()`. Cost: one allocation.
+template <class Token = asio::deferred_t>
+auto sleep_for(duration d, Token&& token = {}) {
+  return asio::async_initiate<Token, void(boost::system::error_code)>(
+      detail::initiate_sleep(), token, time_point(), d, true);
+}
+
+/// Sleeps until a time; otherwise as `sleep_for`.
+template <class Token = asio::deferred_t>
+auto sleep_until(time_point t, Token&& token = {}) {
+  return asio::async_initiate<Token, void(boost::system::error_code)>(
+      detail::initiate_sleep(), token, t, duration(), false);
+}
+
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_TIME_TIME_SERVICE_HPP
+#define HOLDFAST_TIME_TIME_SERVICE_HPP
+
+#include <atomic>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <holdfast/clock.hpp>
+#include <holdfast/detail/coarse_clock.hpp>
+#include <holdfast/detail/service_cache.hpp>
+#include <holdfast/time/time_source.hpp>
+#include <holdfast/time/timer_wheel.hpp>
+#include <memory>
+#include <mutex>
+
+namespace holdfast {
+
+namespace asio = boost::asio;
+
+/// Who keeps two handlers of an executor from running at the same time.
+enum class affinity : std::uint8_t {
+  context,  ///< The context: one thread runs it.
+  strand,   ///< A strand.
+  none,     ///< Nobody, as far as can be known.
+};
+
+/// Time, timers and randomness of one execution context: the seam through which every policy and
+/// every wait goes, so that `testing::virtual_time` can stand in for all of it.
+///
+/// Real timers stand in a `timer_wheel` with one `steady_timer` behind it. That timer is no work of
+/// the context: `run()` returns as if it were not there.
+///
+/// Thread safety: safe, where the context is not serial; where it is, used from its one thread.
+class time_service final : public asio::execution_context::service {
+ public:
+  using key_type = time_service;
+  static asio::execution_context::id id;
+
+  explicit time_service(asio::execution_context& context);
+  ~time_service();
+
+  /// Finds the service of the executor's context. Cost: a thread-local look-up.
+  static time_service& of(const asio::any_io_executor& executor) {
+    return of(asio::query(executor, asio::execution::context));
+  }
+  static time_service& of(asio::execution_context& context) {
+    return detail::service_cache<time_service>::get(context);
+  }
+
+  /// The time of the last clock tick: cheap, behind real time by less than `resolution()`.
+  time_point now() const noexcept {
+    if (source_) [[unlikely]] return source_->now();
+    return detail::coarse_now();
+  }
+
+  /// The time, read from the precise clock.
+  time_point precise_now() const noexcept { return source_ ? source_->now() : clock::now(); }
+
+  /// How far `now()` may be behind: what a wait that starts from it must add to be never early.
+  duration resolution() const noexcept {
+    return source_ ? duration::zero() : detail::coarse_resolution();
+  }
+
+  /// Arms a timer that is not armed. Its callback runs at or after `when`, on a thread of the
+  /// context, under this service's lock where the context is not serial: it must only hand on.
+  void arm(timer_entry& timer, time_point when, const asio::any_io_executor& executor) {
+    if (source_) [[unlikely]] return source_->arm(timer, when);
+    const maybe_lock lock(*this);
+    wheel_.insert(timer, when);
+    if (when < programmed_) [[unlikely]] program(when, executor);
+  }
+
+  /// Disarms a timer; nothing happens if it is not armed. Its callback is not running afterwards.
+  void disarm(timer_entry& timer) noexcept {
+    if (source_) [[unlikely]] return source_->disarm(timer);
+    const maybe_lock lock(*this);
+    if (timer.linked()) wheel_.remove(timer);
+  }
+
+  /// A uniformly distributed number, from the seed of `testing::virtual_time` where there is one.
+  std::uint64_t random() noexcept;
+
+  /// Whether one thread runs the context: its concurrency hint is 1, or `assume_serial` said so.
+  bool serial() const noexcept { return serial_; }
+  void set_serial() noexcept { serial_ = true; }
+
+  /// Tells who serialises the executor's handlers. Cost: one type comparison in the common case.
+  affinity affinity_of(const asio::any_io_executor& executor) const noexcept {
+    if (executor.target<asio::io_context::executor_type>()) {
+      return serial_ ? affinity::context : affinity::none;
+    }
+    return affinity_of_uncommon(executor);
+  }
+
+  /// Puts a source of virtual time in place, or takes it away. Only while no timer is armed.
+  void set_source(time_source* source) noexcept { source_ = source; }
+
+ private:
+  class maybe_lock {
+   public:
+    explicit maybe_lock(time_service& s) : mutex_(s.serial_ ? nullptr : &s.mutex_) {
+      if (mutex_) mutex_->lock();
+    }
+    ~maybe_lock() {
+      if (mutex_) mutex_->unlock();
+    }
+    maybe_lock(const maybe_lock&) = delete;
+
+   private:
+    std::mutex* mutex_;
+  };
+
+  class alarm_clock;  // the steady_timer behind the wheel, and the accounting of its work
+
+  void shutdown() noexcept override;
+  void program(time_point when, const asio::any_io_executor& executor);
+  void on_alarm();
+  affinity affinity_of_uncommon(const asio::any_io_executor& executor) const noexcept;
+
+  bool serial_ = false;
+  time_source* source_ = nullptr;
+  time_point programmed_ = never;  // when the alarm clock rings; `never` when it is not set
+  timer_wheel wheel_;
+  std::mutex mutex_;
+  std::unique_ptr<alarm_clock> alarm_;
+};
+
+/// Declares that exactly one thread runs `context`, where its concurrency hint does not say so.
+/// Operations then need no strand and no lock. Call it before the first operation.
+/// A context made as `asio::io_context ctx{1}` needs no such word (on Boost >= 1.87).
+void assume_serial(asio::execution_context& context);
+
+}  // namespace holdfast
+
+#endif

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <boost/system/errc.hpp>
+#include <holdfast/classifier.hpp>
+#include <stdexcept>
+
+namespace holdfast {
+
+namespace {
+
+bool is_bad_input(const failure& f) {
+  if (f.code() == boost::system::errc::invalid_argument ||
+      f.code() == boost::system::errc::argument_out_of_domain) {
+    return true;
+  }
+  if (f.code() != errc::exception) return false;
+  try {
+    std::rethrow_exception(f.exception());
+  } catch (const std::invalid_argument&) {
+    return true;
+  } catch (const std::out_of_range&) {
+    return true;
+  } catch (const std::domain_error&) {
+    return true;
+  } catch (const std::length_error&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+verdict default_classifier::operator()(const failure& f) const {
+  if (f.policy() == policy_kind::timeout) return verdict::failure;
+  if (f.code() == boost::system::errc::operation_canceled) return verdict::neutral;
+  return is_bad_input(f) ? verdict::request_fault : verdict::failure;
+}
+
+count_only::count_only(std::initializer_list<boost::system::error_condition> counted)
+    : counted_(counted) {}
+
+verdict count_only::operator()(const failure& f) const {
+  const bool counted = std::ranges::any_of(
+      counted_, [&](const boost::system::error_condition& c) { return f.code() == c; });
+  return counted ? verdict::failure : verdict::request_fault;
+}
+
+}  // namespace holdfast

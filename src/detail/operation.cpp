@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <boost/system/errc.hpp>
+#include <holdfast/detail/operation.hpp>
+#include <holdfast/ledger.hpp>
+
+namespace holdfast {
+
+duration call_context::remaining() const noexcept {
+  if (deadline_ == never) return duration::max();
+  return std::max(deadline_ - now(), duration::zero());
+}
+
+namespace detail {
+
+operation::operation(const asio::any_io_executor& ex, const call_options& o)
+    : call_context(time_service::of(ex)),
+      executor(ex),
+      options(o),
+      serialised_by(time_->affinity_of(ex)) {
+  tags_ = o.tags;
+  attempt_ = 1;
+  limit.at = o.deadline;
+  if (o.parent) {
+    limit.at = std::min(limit.at, o.parent->deadline());
+    o.parent->slot().emplace<forward_cancellation>(this);
+  }
+  if (o.ledger && !o.parent) o.ledger->begin();
+}
+
+bool operation::refuse_late() noexcept {
+  return refuse({.code = errc::deadline_too_near});
+}
+
+void operation::on_deadline(void* self) {
+  static_cast<operation*>(self)->cancel(cancel_reason::deadline, asio::cancellation_type::all);
+}
+
+void operation::attribute(failure& f) const {
+  if (f.code() != boost::system::errc::operation_canceled) return;
+  if (caller_cancelled()) {
+    f = failure(errc::cancelled);
+  } else if (reason_ == cancel_reason::deadline) {
+    f = timeout_failure();
+  }
+}
+
+void operation::record_attempt(time_point started, verdict v, const failure* f) {
+  options.ledger->record({.link = std::string(options.ledger->current_link()),
+                          .attempt = attempt_,
+                          .outcome = v,
+                          .code = f ? f->code() : boost::system::error_code(),
+                          .refused_by = policy_kind::none,
+                          .policy_name = {},
+                          .started = started,
+                          .took = time_->precise_now() - started});
+}
+
+void operation::record_link(time_point started, verdict v, const failure* f) {
+  options.ledger->leave_link(started, time_->precise_now() - started, v,
+                             f ? f->code() : boost::system::error_code());
+}
+
+void operation::record_refusal() {
+  options.ledger->record({.link = std::string(options.ledger->current_link()),
+                          .attempt = 0,
+                          .outcome = verdict::neutral,
+                          .code = make_error_code(refused.code),
+                          .refused_by = refused.policy,
+                          .policy_name = short_name(refused.policy_name),
+                          .started = time_->precise_now(),
+                          .took = duration::zero()});
+}
+
+}  // namespace detail
+}  // namespace holdfast

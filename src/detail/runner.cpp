@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <holdfast/detail/runner.hpp>
+#include <holdfast/policy/timeout.hpp>
+
+namespace holdfast::detail {
+
+runner_base::runner_base(time_service& time, asio::any_io_executor executor, affinity serialised_by,
+                         bool reused)
+    : context(time),
+      time_(time),
+      executor_(std::move(executor)),
+      serialised_by_(serialised_by),
+      work_(executor_),
+      reused_(reused && work_.known()) {}
+
+void runner_base::spawn(asio::awaitable<void> chain) {
+  // A handler without an executor of its own: the chain then counts as exactly one piece of work,
+  // which `parked` and `launch` take back and return.
+  asio::co_spawn(executor_, std::move(chain),
+                 asio::bind_cancellation_slot(
+                     signal_.slot(), [self = shared_from_this()](const std::exception_ptr&) {}));
+}
+
+void runner_base::launch(const deadline_scope& limit, std::shared_ptr<void> keep_alive,
+                         sink_base& sink, resumption waiter) {
+  limit_ = limit;
+  keep_alive_ = std::move(keep_alive);
+  sink_ = &sink;
+  waiter_ = std::move(waiter);
+  if (reused_) work_.up();
+  if (serialised_by_ == affinity::none) {
+    // Once this has been handed over the operation may end at any moment, on another thread.
+    asio::dispatch(executor_, [self = shared_from_this()] { self->begin(); });
+  } else {
+    begin();
+  }
+}
+
+void runner_base::begin() {
+  launching_ = true;
+  parked_.resume();
+  launching_ = false;
+}
+
+void runner_base::parked() {
+  if (reused_) work_.down();
+  if (std::exchange(fresh_, false)) return;
+  deliver();
+}
+
+void runner_base::attempt_started() {
+  job_.fetch_add(1, std::memory_order_relaxed);
+  if (limit_.at != never) {
+    alarm_.start(time_, executor_, serialised_by_, limit_.at, &on_deadline, this);
+  }
+}
+
+void runner_base::attempt_ended() noexcept {
+  job_.fetch_add(1, std::memory_order_relaxed);
+  alarm_.stop();
+  in_grace_ = false;
+  sink_ = nullptr;
+  if (detached_) {
+    detached_->running.fetch_sub(1, std::memory_order_relaxed);
+    detached_.reset();
+  }
+}
+
+void runner_base::deliver() {
+  keep_alive_.reset();
+  resumption waiter = std::move(waiter_);
+  // Inline only where that neither nests in the waiter's own suspension nor holds our strand.
+  const bool inline_ = reused_ && serialised_by_ == affinity::context && !launching_;
+  if (reused_) recycle();
+  if (!waiter) return;
+  if (inline_) {
+    waiter.resume();
+  } else {
+    waiter.post();
+  }
+}
+
+void runner_base::on_deadline(void* self) { static_cast<runner_base*>(self)->time_is_up(); }
+
+void runner_base::time_is_up() {
+  if (!in_grace_) {
+    if (sink_) sink_->timed_out = true;
+    context.cancel_attempt(signal_, cancel_reason::deadline);
+    if (!limit_.detach || !waiter_) return;
+    in_grace_ = true;
+    if (limit_.detach->grace > duration::zero()) {
+      alarm_.stop();
+      alarm_.start(time_, executor_, serialised_by_,
+                   saturating_add(time_.precise_now(), limit_.detach->grace), &on_deadline, this);
+      return;
+    }
+  }
+  give_up();
+}
+
+void runner_base::give_up() {
+  // The cancellation may have ended the attempt already; it is then on its way to the waiter.
+  if (!waiter_ || !sink_) return;
+  detached_ = limit_.detach->shared_from_this();
+  detached_->running.fetch_add(1, std::memory_order_relaxed);
+  abandon_sink();
+  sink_ = nullptr;
+  waiter_.post();
+}
+
+void runner_base::cancel_for_caller(std::uint64_t job) {
+  if (serialised_by_ != affinity::none) {
+    if (this->job() == job) context.cancel_attempt(signal_, cancel_reason::caller);
+    return;
+  }
+  asio::post(executor_, [self = shared_from_this(), job] {
+    if (self->job() == job) {
+      self->context.cancel_attempt(self->signal_, cancel_reason::caller);
+    }
+  });
+}
+
+void runner_base::give_back_unused() noexcept {
+  if (reused_) {
+    recycle();
+  } else {
+    parked_.drop();
+  }
+}
+
+asio::execution_context::id runner_registry::id;
+
+void runner_registry::add(std::shared_ptr<runner_base> runner) {
+  const std::lock_guard lock(mutex_);
+  runners_.push_back(std::move(runner));
+}
+
+void runner_registry::shutdown() noexcept {
+  // Outside the lock: what is dropped may run destructors of users' objects.
+  std::vector<std::shared_ptr<runner_base>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.swap(runners_);
+  }
+  // A busy runner's chain is held by the operation that it awaits, and goes with that.
+  for (auto& r : all) r->parked_.drop();
+  graveyard_.swap(all);
+}
+
+asio::any_io_executor own_strand(const asio::any_io_executor& executor) {
+  return asio::make_strand(base_executor(executor));
+}
+
+}  // namespace holdfast::detail

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/strand.hpp>
+#include <holdfast/detail/work_count.hpp>
+
+namespace holdfast::detail {
+
+namespace asio = boost::asio;
+
+asio::any_io_executor base_executor(const asio::any_io_executor& executor) {
+  using io_strand = asio::strand<asio::io_context::executor_type>;
+  using pool_strand = asio::strand<asio::thread_pool::executor_type>;
+  using any_strand = asio::strand<asio::any_io_executor>;
+  if (const auto* s = executor.target<io_strand>()) return s->get_inner_executor();
+  if (const auto* s = executor.target<pool_strand>()) return s->get_inner_executor();
+  if (const auto* s = executor.target<any_strand>()) return base_executor(s->get_inner_executor());
+  return executor;
+}
+
+}  // namespace holdfast::detail

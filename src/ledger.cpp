@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <holdfast/detail/format.hpp>
+#include <holdfast/ledger.hpp>
+
+namespace holdfast {
+
+unsigned ledger::attempts() const noexcept {
+  return static_cast<unsigned>(
+      std::ranges::count_if(entries_, [](const entry& e) { return e.attempt != 0; }));
+}
+
+std::string ledger::describe() const {
+  std::string out;
+  for (const entry& e : entries_) {
+    out += e.link.empty() ? std::string("call") : fmt::format("'{}'", e.link);
+    if (e.attempt != 0) {
+      out += fmt::format(" attempt {}: {}", e.attempt, to_string(e.outcome));
+    } else {
+      out += fmt::format(": refused by {}", to_string(e.refused_by));
+      if (!e.policy_name.view().empty()) out += fmt::format(" '{}'", e.policy_name.view());
+    }
+    if (e.code.failed()) out += fmt::format(" ({})", e.code.message());
+    if (e.attempt != 0) out += fmt::format(" in {}", detail::format_duration(e.took));
+    out += '\n';
+  }
+  if (answered_) {
+    out += fmt::format("answered by {}: {}\n",
+                       answered_by_.empty() ? std::string("the call") : answered_by_,
+                       to_string(quality_));
+  } else {
+    out += "no answer\n";
+  }
+  return out;
+}
+
+void ledger::begin() {
+  *this = ledger();
+}
+
+void ledger::record(entry e) { entries_.push_back(std::move(e)); }
+
+void ledger::enter_link(std::string_view name, holdfast::quality q) {
+  link_ = name;
+  link_quality_ = q;
+}
+
+void ledger::leave_link(time_point started, duration took, verdict v,
+                        boost::system::error_code code) {
+  // A link that is a call or a pipeline has recorded its own attempts; a value has not.
+  const bool recorded = !entries_.empty() && entries_.back().link == link_;
+  if (!recorded) {
+    record({.link = link_,
+            .attempt = 1,
+            .outcome = v,
+            .code = code,
+            .refused_by = policy_kind::none,
+            .policy_name = {},
+            .started = started,
+            .took = took});
+  }
+  if (is_answer(v)) {
+    answered_by_ = link_;
+    quality_ = link_quality_;
+  }
+}
+
+void ledger::end(bool answered) {
+  answered_ = answered;
+}
+
+}  // namespace holdfast

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <holdfast/testing/virtual_time.hpp>
+#include <holdfast/time/time_service.hpp>
+
+namespace holdfast::testing {
+
+virtual_time::virtual_time(asio::io_context& context, std::uint64_t seed)
+    : context_(context), now_(std::chrono::hours(1)), random_(seed) {
+  time_service::of(context_).set_source(this);
+}
+
+virtual_time::~virtual_time() {
+  auto& time = time_service::of(context_);
+  time.set_source(nullptr);
+  // What still waits is handed to the context, which drops it when it goes.
+  while (!timers_.empty()) {
+    timer_entry& timer = *timers_.begin()->second;
+    disarm(timer);
+    time.arm(timer, never, context_.get_executor());
+  }
+}
+
+std::size_t virtual_time::poll() {
+  std::size_t count = 0;
+  for (;;) {
+    if (context_.stopped()) context_.restart();
+    const std::size_t ran = context_.poll();
+    if (ran == 0) return count;
+    count += ran;
+  }
+}
+
+void virtual_time::arm(timer_entry& timer, time_point when) {
+  timer.when = when;
+  timers_.emplace(when, &timer);
+}
+
+void virtual_time::disarm(timer_entry& timer) noexcept {
+  const auto [first, last] = timers_.equal_range(timer.when);
+  for (auto i = first; i != last; ++i) {
+    if (i->second == &timer) {
+      timers_.erase(i);
+      return;
+    }
+  }
+}
+
+bool virtual_time::fire_next(time_point limit) {
+  if (timers_.empty()) return false;
+  const auto first = timers_.begin();
+  if (first->first > limit || first->first == never) return false;
+  timer_entry& timer = *first->second;
+  disarm(timer);
+  if (timer.when > now_) now_ = timer.when;
+  timer.on_expiry(timer);
+  return true;
+}
+
+bool virtual_time::step() {
+  if (!fire_next(never)) return false;
+  poll();
+  return true;
+}
+
+std::size_t virtual_time::run() { return run_until(never); }
+
+std::size_t virtual_time::run_for(duration d) { return run_until(saturating_add(now_, d)); }
+
+std::size_t virtual_time::run_until(time_point t) {
+  std::size_t count = poll();
+  while (fire_next(t)) count += poll();
+  if (t != never && t > now_) now_ = t;
+  return count;
+}
+
+}  // namespace holdfast::testing

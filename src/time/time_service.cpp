@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/version.hpp>
+#include <holdfast/detail/work_count.hpp>
+#include <holdfast/time/time_service.hpp>
+#include <random>
+#if BOOST_VERSION >= 108700
+#include <boost/asio/config.hpp>
+#endif
+
+namespace holdfast {
+
+namespace {
+
+using io_executor = asio::io_context::executor_type;
+using pool_executor = asio::thread_pool::executor_type;
+
+bool runs_in_one_thread([[maybe_unused]] asio::execution_context& context) {
+#if BOOST_VERSION >= 108700
+  return asio::config(context).get("scheduler", "concurrency_hint", -1) == 1;
+#else
+  return false;
+#endif
+}
+
+}  // namespace
+
+/// The one real timer. It is not counted as work of the context: an idle timer must not keep
+/// `run()` from returning.
+class time_service::alarm_clock {
+ public:
+  explicit alarm_clock(const asio::any_io_executor& executor) : timer_(executor), work_(executor) {}
+
+  void set(time_point when, time_service& owner) {
+    timer_.expires_at(when);
+    // Balanced: down once for each wait, up once in its handler. The caller is itself a handler of
+    // the context, so the count cannot reach zero in between.
+    timer_.async_wait([this, &owner](boost::system::error_code ec) {
+      work_.up();
+      if (!ec) owner.on_alarm();
+    });
+    work_.down();
+  }
+
+ private:
+  asio::steady_timer timer_;
+  detail::work_count work_;
+};
+
+asio::execution_context::id time_service::id;
+
+time_service::time_service(asio::execution_context& context)
+    : service(context), serial_(runs_in_one_thread(context)) {}
+
+time_service::~time_service() {
+  detail::service_epoch.fetch_add(1, std::memory_order_relaxed);
+}
+
+void time_service::shutdown() noexcept {
+  // Each callback drops a suspended coroutine; its frame goes with the context's queue, and what
+  // it still disarms is no longer linked.
+  for (;;) {
+    timer_entry* timer = nullptr;
+    {
+      const maybe_lock lock(*this);
+      timer = wheel_.pop_any();
+    }
+    if (!timer) break;
+    timer->on_shutdown(*timer);
+  }
+  alarm_.reset();
+  programmed_ = time_point::min();  // nothing sets the alarm again
+}
+
+void time_service::program(time_point when, const asio::any_io_executor& executor) {
+  if (!alarm_) alarm_ = std::make_unique<alarm_clock>(detail::base_executor(executor));
+  programmed_ = timer_wheel::round_up(when);
+  alarm_->set(programmed_, *this);
+}
+
+void time_service::on_alarm() {
+  const maybe_lock lock(*this);
+  programmed_ = never;
+  timer_list expired;
+  wheel_.advance(clock::now(), expired);
+  // Popped one by one: a callback may disarm any other timer, also one in this list.
+  while (!expired.empty()) {
+    timer_entry& timer = expired.front();
+    timer_list::unlink(timer);
+    timer.on_expiry(timer);
+  }
+  if (const auto next = wheel_.next(); next && *next < programmed_) {
+    programmed_ = *next;
+    alarm_->set(*next, *this);
+  }
+}
+
+std::uint64_t time_service::random() noexcept {
+  if (source_) return source_->random();
+  thread_local std::mt19937_64 engine{[] {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) ^ device();
+  }()};
+  return engine();
+}
+
+affinity time_service::affinity_of_uncommon(const asio::any_io_executor& executor) const noexcept {
+  const bool is_strand = executor.target<asio::strand<io_executor>>() ||
+                         executor.target<asio::strand<pool_executor>>() ||
+                         executor.target<asio::strand<asio::any_io_executor>>();
+  if (is_strand) return affinity::strand;
+  return affinity::none;
+}
+
+void assume_serial(asio::execution_context& context) { time_service::of(context).set_serial(); }
+
+}  // namespace holdfast

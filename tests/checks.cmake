@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSL-1.0
+# Checks of the tree as a whole: its headers, its packages, its documentation.
+
+# Every public header compiles alone. CMake writes one source per header of the file sets.
+add_test(NAME headers
+  COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target all_verify_interface_header_sets)
+set_tests_properties(headers PROPERTIES TIMEOUT 900 PROCESSORS 2)
+
+# A project that finds an installed Holdfast, and one that has it as a subdirectory, build and run.
+set(consumers ${PROJECT_BINARY_DIR}/consumers)
+function(holdfast_consumer name prefix_path)
+  add_test(NAME consumer.${name}
+    COMMAND ${CMAKE_CTEST_COMMAND}
+      --build-and-test ${CMAKE_CURRENT_SOURCE_DIR}/consumer/${name} ${consumers}/${name}
+      --build-generator ${CMAKE_GENERATOR}
+      --build-options
+        -DCMAKE_BUILD_TYPE=Release
+        -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
+        "-DCMAKE_PREFIX_PATH=${prefix_path}"
+      --test-command consumer)
+  set_tests_properties(consumer.${name} PROPERTIES TIMEOUT 600 PROCESSORS 2)
+endfunction()
+
+add_test(NAME consumer.prefix
+  COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${consumers}/prefix)
+set_tests_properties(consumer.prefix PROPERTIES FIXTURES_SETUP prefix)
+holdfast_consumer(install "${consumers}/prefix;${CMAKE_PREFIX_PATH}")
+set_tests_properties(consumer.install PROPERTIES FIXTURES_REQUIRED prefix)
+holdfast_consumer(subdir "${CMAKE_PREFIX_PATH}")
+
+# What the documentation shows is what the tests compile, and no source is left out of the build.
+add_test(NAME docs.snippets COMMAND ${PROJECT_SOURCE_DIR}/scripts/snippets)
+add_test(NAME tree.listed COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/listed ${PROJECT_SOURCE_DIR})
+
+# ctest -LE check leaves out what takes long.
+set_tests_properties(headers consumer.prefix consumer.install consumer.subdir docs.snippets tree.listed
+  PROPERTIES LABELS check)

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a user's first program needs: the headers are found, and what is compiled links.
+#include <holdfast/resilient.hpp>
+#include <holdfast/testing/virtual_time.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <chrono>
+#include <exception>
+
+namespace asio = boost::asio;
+namespace hf = holdfast;
+using namespace std::chrono_literals;
+
+asio::awaitable<int> slow_answer() {
+  co_await hf::sleep_for(1min);
+  co_return 1;
+}
+
+int main() {
+  asio::io_context context{1};
+  hf::testing::virtual_time time{context, 1};
+
+  bool timed_out = false;
+  auto call = [&]() -> asio::awaitable<void> {
+    auto pipeline = hf::pipeline().with(hf::timeout{.after = 2s});
+    hf::result<int> answer = co_await pipeline(slow_answer);
+    timed_out = !answer && answer.error().code() == hf::condition::timed_out;
+  };
+  asio::co_spawn(context, call, [](std::exception_ptr) {});
+  time.run();
+  return timed_out ? 0 : 1;
+}
