@@ -13,7 +13,7 @@ bool is_bad_input(const failure& f) {
       f.code() == boost::system::errc::argument_out_of_domain) {
     return true;
   }
-  if (f.code() != errc::exception) return false;
+  if (f.code() != errc::exception || !f.exception()) return false;
   try {
     std::rethrow_exception(f.exception());
   } catch (const std::invalid_argument&) {

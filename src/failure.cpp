@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <holdfast/detail/format.hpp>
 #include <holdfast/failure.hpp>
 
@@ -10,7 +9,7 @@ namespace holdfast {
 
 short_name::short_name(std::string_view name) noexcept
     : size_(static_cast<std::uint8_t>(std::min(name.size(), capacity))) {
-  std::memcpy(text_.data(), name.data(), size_);
+  name.copy(text_.data(), size_);
 }
 
 namespace {

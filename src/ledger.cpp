@@ -44,14 +44,14 @@ void ledger::record(entry e) { entries_.push_back(std::move(e)); }
 
 void ledger::enter_link(std::string_view name, holdfast::quality q) {
   link_ = name;
+  link_begin_ = entries_.size();
   link_quality_ = q;
 }
 
 void ledger::leave_link(time_point started, duration took, verdict v,
                         boost::system::error_code code) {
   // A link that is a call or a pipeline has recorded its own attempts; a value has not.
-  const bool recorded = !entries_.empty() && entries_.back().link == link_;
-  if (!recorded) {
+  if (entries_.size() == link_begin_) {
     record({.link = link_,
             .attempt = 1,
             .outcome = v,

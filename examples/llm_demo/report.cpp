@@ -174,14 +174,15 @@ bool report::summary(const load_stats& with, const std::optional<protected_statu
 
   print(fmt::format(R"(
 "Unprotected" is the same chat service without policies and without fallbacks, built like a server
-with a pool of {} blocking workers and a queue of {}: whatever a request is for, it holds a worker
+with a pool of {1} blocking workers and a queue of {2}: whatever a request is for, it holds a worker
 until it ends. Each call that hangs takes one away for a minute, and soon none is left, even for
 /history, which needs no provider at all. An async server without such a bound would keep serving
 /history, and pile up the calls that hang instead, for as long as its memory and descriptors last.
-Every user waits up to {} s; a request that has no answer by then is lost.
+Every user waits up to {0} s. A request that has no answer by then, or is refused, is lost, and
+counts in the quantiles with the whole {0} s.
 
 )",
-                    unprotected_workers, unprotected_queue, patience.count()));
+                    patience.count(), unprotected_workers, unprotected_queue));
 
   bool all = true;
   const auto check = [&](bool holds, const std::string& words) {

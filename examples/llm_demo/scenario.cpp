@@ -90,7 +90,7 @@ asio::awaitable<bool> play(const stand& with, const stand& without, child_proces
     if (!without_stats.total) {
       without_stats = co_await next_stats(without_load);
     }
-    if (!with_stats.total) {
+    if (!with_stats.total && second < send_time.count()) {
       const auto with_status = co_await ask_status(with_service, parse_protected_status);
       const auto without_status = co_await ask_status(without_service, parse_unprotected_status);
       out.second(with_stats, with_status, without_stats.total ? load_stats{} : without_stats,

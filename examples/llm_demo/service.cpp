@@ -103,7 +103,7 @@ class protected_service {
     json::array breakers;
     for (const hf::circuit_breaker* b : {&gpt4_breaker_, &gpt35_breaker_}) {
       const hf::breaker_snapshot s = b->snapshot();
-      const std::chrono::duration<double, std::milli> left = s.remaining_open;
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(s.remaining_open);
       breakers.push_back({{"name", b->name()},
                           {"state", hf::to_string(s.state)},
                           {"probe_in_ms", left.count()},
@@ -129,17 +129,18 @@ class protected_service {
   http_client gpt4_;
   http_client gpt35_;
   conversations history_;
-  std::unordered_map<std::string, std::string> last_answers_;
+  std::unordered_map<std::string, std::string> last_answers_;  // by question; a demo never forgets
 
-  // One call in five that fails, retries included, is no bad luck any more. Ten good answers in
-  // a row before it closes: with half of the calls hanging, one or two prove nothing.
+  // One call in five that fails, retries included, is no bad luck any more. Twenty good answers
+  // close it: where some calls hang, the good ones report first and the hung ones seconds later,
+  // so that a few good answers in a row prove nothing.
   hf::circuit_breaker gpt4_breaker_{{.name = "gpt-4",
                                      .consecutive_failures = 0,
                                      .failure_rate = 0.2,
                                      .window = 2s,
                                      .open_for = 2s,
-                                     .half_open_probes = 5,
-                                     .successes_to_close = 10,
+                                     .half_open_probes = 3,
+                                     .successes_to_close = 20,
                                      .probe_lease = 5s}};
   hf::bulkhead gpt4_bulkhead_{{.name = "gpt-4", .limit = 64}};
   hf::circuit_breaker gpt35_breaker_{

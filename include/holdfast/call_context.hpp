@@ -7,7 +7,6 @@
 #include <holdfast/call_options.hpp>
 #include <holdfast/clock.hpp>
 #include <holdfast/time/time_service.hpp>
-#include <memory>
 #include <string_view>
 
 namespace holdfast {
@@ -67,14 +66,6 @@ class call_context {
   explicit call_context(time_service& time) noexcept : time_(&time) {}
   ~call_context() = default;
 
-  /// Takes over what an attempt may know of its operation.
-  void describe_attempt_of(const call_context& operation) {
-    time_ = operation.time_;
-    deadline_ = operation.deadline_;
-    attempt_ = operation.attempt_;
-    tags_ = operation.tags_;
-  }
-
   /// Emits the one signal of the scope. The first reason stays, but the caller's overrules all.
   void cancel(detail::cancel_reason why, asio::cancellation_type_t type) {
     if (reason_ == detail::cancel_reason::none || why == detail::cancel_reason::caller) {
@@ -104,7 +95,7 @@ class call_context {
   time_service* time_;
   time_point deadline_ = never;
   asio::cancellation_signal signal_;
-  std::shared_ptr<const tag_set> tags_;
+  const tag_set* tags_ = nullptr;
   unsigned attempt_ = 0;
   detail::cancel_reason reason_ = detail::cancel_reason::none;
 };

@@ -3,6 +3,7 @@
 #define HOLDFAST_LEDGER_HPP
 
 #include <boost/system/error_code.hpp>
+#include <cstddef>
 #include <holdfast/clock.hpp>
 #include <holdfast/failure.hpp>
 #include <holdfast/verdict.hpp>
@@ -56,6 +57,7 @@ class ledger {
  private:
   std::vector<entry> entries_;
   std::string link_;
+  std::size_t link_begin_ = 0;  // the entries from here on are the link's
   std::string answered_by_;
   bool answered_ = false;
   holdfast::quality link_quality_ = holdfast::quality::primary;

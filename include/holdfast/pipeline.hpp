@@ -43,6 +43,8 @@ auto make_link(X&& x) {
   } else if constexpr (any_call<plain>) {
     using stack = layer_stack<default_classifier>;
     return chain_link<plain, stack>(std::forward<X>(x), stack({}, {}));
+  } else if constexpr (asking_call<plain>) {
+    return asking_link<plain>(std::forward<X>(x));
   } else if constexpr (std::invocable<const plain&> ||
                        std::invocable<const plain&, const failure&>) {
     return function_link<plain>(std::forward<X>(x));
@@ -142,7 +144,7 @@ class pipeline {
   }
 
   template <class S, class Call>
-  static auto start(S stack, Call&& call, call_options options) {
+  static auto start(S stack, Call&& call, call_options&& options) {
     using plain = std::decay_t<Call>;
     if constexpr (detail::is_awaitable_v<plain>) {
       static_assert(!Stack::template has<policy_kind::retry>,

@@ -15,9 +15,8 @@ class deadline_alarm::block : public timer_entry {
   // Written by the attempt's executor, read there by the posted ring; after the block has been
   // handed to another attempt a late ring reads it from elsewhere, and finds it changed.
   std::atomic<std::uint64_t> generation{0};
-  const asio::any_io_executor* executor = nullptr;
-  ring_function ring = nullptr;
-  void* target = nullptr;
+  asio::any_io_executor executor;
+  deadline_alarm* alarm = nullptr;
   block* next_free = nullptr;
 
  private:
@@ -25,8 +24,8 @@ class deadline_alarm::block : public timer_entry {
   static void on_timer(timer_entry& timer) noexcept {
     auto& self = static_cast<block&>(timer);
     const auto armed = self.generation.load(std::memory_order_relaxed);
-    asio::post(*self.executor, [&self, armed] {
-      if (self.generation.load(std::memory_order_relaxed) == armed) self.ring(self.target);
+    asio::post(self.executor, [&self, armed] {
+      if (self.generation.load(std::memory_order_relaxed) == armed) self.alarm->ring();
     });
   }
 };
@@ -68,20 +67,22 @@ asio::execution_context::id block_pool::id;
 
 }  // namespace
 
-void deadline_alarm::start_remote(const asio::any_io_executor& executor, time_point when) {
-  auto& b = service_cache<block_pool>::get(time_->context()).take();
-  b.executor = &executor;
-  b.ring = ring_;
-  b.target = target_;
+void deadline_alarm::start_on(const asio::any_io_executor& strand, time_service& time,
+                              time_point when) {
+  auto& b = service_cache<block_pool>::get(time.context()).take();
+  b.executor = strand;
+  b.alarm = this;
   remote_ = &b;
-  time_->arm(b, when, executor);
+  time.arm(b, when);
 }
 
-void deadline_alarm::stop_remote() noexcept {
+void deadline_alarm::stop_remote(time_service& time) noexcept {
   auto& b = *std::exchange(remote_, nullptr);
-  time_->disarm(b);
+  time.disarm(b);
   b.generation.fetch_add(1, std::memory_order_relaxed);
-  service_cache<block_pool>::get(time_->context()).give_back(b);
+  // Not kept: it may hold the last reference to a user's strand.
+  b.executor = {};
+  service_cache<block_pool>::get(time.context()).give_back(b);
 }
 
 }  // namespace holdfast::detail

@@ -9,7 +9,8 @@ failure_window::counts failure_window::sum(time_point now) const noexcept {
   const std::int64_t p = period(now);
   for (const auto& bucket : buckets_) {
     const std::uint64_t word = bucket.load(std::memory_order_relaxed);
-    if (ahead(word, p) <= -size) continue;
+    // From the nine periods before this one, to a window ahead of it.
+    if (ahead(word, p - size + 1) >= 2 * size) continue;
     total.good += (word >> count_bits) & count_mask;
     total.bad += word & count_mask;
   }
@@ -18,7 +19,7 @@ failure_window::counts failure_window::sum(time_point now) const noexcept {
 
 void failure_window::clear() noexcept {
   for (auto& bucket : buckets_) bucket.store(0, std::memory_order_relaxed);
-  last_bad_.store(0, std::memory_order_relaxed);
+  last_bad_.store(no_bad, std::memory_order_relaxed);
 }
 
 }  // namespace holdfast::detail

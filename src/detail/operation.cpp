@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/system/errc.hpp>
 #include <holdfast/detail/operation.hpp>
 #include <holdfast/ledger.hpp>
@@ -14,10 +16,9 @@ namespace detail {
 
 operation::operation(const asio::any_io_executor& ex, const call_options& o)
     : call_context(time_service::of(ex)),
-      executor(ex),
       options(o),
       serialised_by(time_->affinity_of(ex)) {
-  tags_ = o.tags;
+  tags_ = o.tags.get();
   attempt_ = 1;
   limit.at = o.deadline;
   if (o.parent) {
@@ -31,8 +32,26 @@ bool operation::refuse_late() noexcept {
   return refuse({.code = errc::deadline_too_near});
 }
 
-void operation::on_deadline(void* self) {
-  static_cast<operation*>(self)->cancel(cancel_reason::deadline, asio::cancellation_type::all);
+void operation::ring() { cancel(cancel_reason::deadline, asio::cancellation_type::all); }
+
+turn& operation::prepare_wait() {
+  if (!turn_) turn_ = std::make_unique<turn>();
+  turn_->wait.prepare(*time_, signal_.slot());
+  return *turn_;
+}
+
+asio::awaitable<void> operation::wait(operation& op) {
+  co_await asio::async_initiate<const asio::deferred_t, void()>(
+      [&op](auto handler) {
+        op.listen_to(handler);
+        op.turn_->wait.start(op.wait_until, std::move(handler));
+      },
+      asio::deferred);
+}
+
+wait_end operation::finish_wait() noexcept {
+  const wait_end end = turn_->wait.finish();
+  return end != wait_end::granted && caller_cancelled() ? wait_end::cancelled : end;
 }
 
 void operation::attribute(failure& f) const {
@@ -66,7 +85,7 @@ void operation::record_refusal() {
                           .outcome = verdict::neutral,
                           .code = make_error_code(refused.code),
                           .refused_by = refused.policy,
-                          .policy_name = short_name(refused.policy_name),
+                          .policy_name = refused.policy_name ? short_name(*refused.policy_name) : short_name(),
                           .started = time_->precise_now(),
                           .took = duration::zero()});
 }

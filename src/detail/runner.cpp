@@ -19,17 +19,26 @@ runner_base::runner_base(time_service& time, asio::any_io_executor executor, aff
       reused_(reused && work_.known()) {}
 
 void runner_base::spawn(asio::awaitable<void> chain) {
+  // Goes with the chain, and after it. A chain that is destroyed before its first line has not come
+  // to its guard: the operation that waits for it must go with it all the same.
+  struct end_of_chain {
+    explicit end_of_chain(std::shared_ptr<runner_base> r) noexcept : self(std::move(r)) {}
+    end_of_chain(end_of_chain&&) noexcept = default;
+    ~end_of_chain() {
+      if (self) self->waiter_.drop();
+    }
+    void operator()(const std::exception_ptr&) const noexcept {}
+    std::shared_ptr<runner_base> self;
+  };
   // A handler without an executor of its own: the chain then counts as exactly one piece of work,
   // which `parked` and `launch` take back and return.
-  asio::co_spawn(executor_, std::move(chain),
-                 asio::bind_cancellation_slot(
-                     signal_.slot(), [self = shared_from_this()](const std::exception_ptr&) {}));
+  asio::co_spawn(
+      executor_, std::move(chain),
+      asio::bind_cancellation_slot(signal_.slot(), end_of_chain(shared_from_this())));
 }
 
-void runner_base::launch(const deadline_scope& limit, std::shared_ptr<void> keep_alive,
-                         sink_base& sink, resumption waiter) {
+void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption waiter) {
   limit_ = limit;
-  keep_alive_ = std::move(keep_alive);
   sink_ = &sink;
   waiter_ = std::move(waiter);
   if (reused_) work_.up();
@@ -55,14 +64,12 @@ void runner_base::parked() {
 
 void runner_base::attempt_started() {
   job_.fetch_add(1, std::memory_order_relaxed);
-  if (limit_.at != never) {
-    alarm_.start(time_, executor_, serialised_by_, limit_.at, &on_deadline, this);
-  }
+  if (limit_.at != never) arm(limit_.at);
 }
 
 void runner_base::attempt_ended() noexcept {
   job_.fetch_add(1, std::memory_order_relaxed);
-  alarm_.stop();
+  deadline_alarm::stop(time_);
   in_grace_ = false;
   sink_ = nullptr;
   if (detached_) {
@@ -85,18 +92,23 @@ void runner_base::deliver() {
   }
 }
 
-void runner_base::on_deadline(void* self) { static_cast<runner_base*>(self)->time_is_up(); }
+void runner_base::arm(time_point when) {
+  if (serialised_by_ == affinity::context) {
+    deadline_alarm::start(time_, when);
+  } else {
+    deadline_alarm::start_on(executor_, time_, when);
+  }
+}
 
-void runner_base::time_is_up() {
+void runner_base::ring() {
   if (!in_grace_) {
     if (sink_) sink_->timed_out = true;
     context.cancel_attempt(signal_, cancel_reason::deadline);
     if (!limit_.detach || !waiter_) return;
     in_grace_ = true;
     if (limit_.detach->grace > duration::zero()) {
-      alarm_.stop();
-      alarm_.start(time_, executor_, serialised_by_,
-                   saturating_add(time_.precise_now(), limit_.detach->grace), &on_deadline, this);
+      deadline_alarm::stop(time_);
+      arm(saturating_add(time_.precise_now(), limit_.detach->grace));
       return;
     }
   }
@@ -126,6 +138,7 @@ void runner_base::cancel_for_caller(std::uint64_t job) {
 }
 
 void runner_base::give_back_unused() noexcept {
+  keep_alive_.reset();
   if (reused_) {
     recycle();
   } else {
@@ -153,7 +166,10 @@ void runner_registry::shutdown() noexcept {
 }
 
 asio::any_io_executor own_strand(const asio::any_io_executor& executor) {
-  return asio::make_strand(base_executor(executor));
+  // Of the concrete type, which fits into an any_io_executor: copies of it then allocate nothing.
+  const auto base = base_executor(executor);
+  if (const auto* io = base.target<asio::io_context::executor_type>()) return asio::make_strand(*io);
+  return asio::make_strand(base);
 }
 
 }  // namespace holdfast::detail

@@ -24,40 +24,45 @@ bulkhead_core::bulkhead_core(bulkhead_options options)
     : options_(validated(std::move(options))), limit_word_(options_.limit) {}
 
 void bulkhead_core::hand_over() noexcept {
-  const std::lock_guard lock(mutex_);
-  while (first_) {
-    bulkhead_waiter& w = *first_;
-    unlink(w);
-    word_.fetch_sub(waiting_one, std::memory_order_relaxed);
-    // Fails where the wait has ended otherwise; that operation has yet to leave the queue.
-    if (w.wait->grant()) return;
-  }
-  word_.fetch_sub(1, std::memory_order_release);
-}
-
-void bulkhead_core::abandon(bulkhead_waiter& w) noexcept {
+  resumption resumed;
   {
     const std::lock_guard lock(mutex_);
-    if (w.linked) {
+    bool taken = false;
+    while (first_ && !taken) {
+      turn& w = *first_;
+      unlink(w);
+      word_.fetch_sub(waiting_one, std::memory_order_relaxed);
+      // Fails where the wait has ended otherwise; that operation has yet to leave the queue.
+      taken = w.wait.grant(resumed);
+    }
+    if (!taken) word_.fetch_sub(1, std::memory_order_release);
+  }
+  if (resumed) resumed.post();
+}
+
+void bulkhead_core::abandon(turn& w) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (w.queued) {
       unlink(w);
       word_.fetch_sub(waiting_one, std::memory_order_relaxed);
     }
   }
-  if (w.wait->granted()) release();
+  if (w.wait.granted()) release();
 }
 
-void bulkhead_core::link(bulkhead_waiter& w) noexcept {
-  w.linked = true;
+void bulkhead_core::link(turn& w) noexcept {
+  w.queued = true;
   w.prev = last_;
   w.next = nullptr;
   (last_ ? last_->next : first_) = &w;
   last_ = &w;
 }
 
-void bulkhead_core::unlink(bulkhead_waiter& w) noexcept {
+void bulkhead_core::unlink(turn& w) noexcept {
   (w.prev ? w.prev->next : first_) = w.next;
   (w.next ? w.next->prev : last_) = w.prev;
-  w.linked = false;
+  w.queued = false;
 }
 
 void bulkhead_core::describe(std::string& out) const {
@@ -72,36 +77,32 @@ void bulkhead_core::describe(std::string& out) const {
   }
 }
 
-step bulkhead_layer::enqueue(frame& f, operation& op) const {
-  f.wait = &op.wait;
-  // Marked before anybody can grant: from then on the frame's destructor answers for the permit.
-  f.queued_at = core_.get();
-  switch (core_->acquire_or_enqueue(f, [&op] { op.prepare_wait(); })) {
-    case admission::granted:
-      f.queued_at = nullptr;
-      f.holds = core_.get();
-      return step::go;
-    case admission::queued: {
-      const duration longest = core_->options().max_queue_time;
-      op.wait_until = op.limit.at;
-      if (longest > duration::zero()) {
-        op.wait_until = std::min(op.wait_until, saturating_add(op.time().precise_now(), longest));
-      }
-      return step::wait;
-    }
-    case admission::refused: break;
+void bulkhead_layer::frame::give_back() noexcept {
+  if (place) {
+    core->abandon(*place);
+  } else {
+    core->release();
   }
-  f.queued_at = nullptr;
-  return refuse(op);
+}
+
+step bulkhead_layer::enqueue(frame& f, operation& op) const {
+  const admission a = core_->acquire_or_enqueue(op, f.place);
+  if (a == admission::refused) return refuse(op);
+  f.core = core_.get();
+  if (a == admission::granted) return step::go;
+  const duration longest = core_->options().max_queue_time;
+  op.wait_until = op.limit.at;
+  if (longest > duration::zero()) {
+    op.wait_until = std::min(op.wait_until, saturating_add(op.time().precise_now(), longest));
+  }
+  return step::wait;
 }
 
 step bulkhead_layer::resumed(frame& f, operation& op, wait_end end) const {
-  f.queued_at = nullptr;
-  if (end == wait_end::granted) {
-    f.holds = core_.get();
-    return step::go;
-  }
-  core_->abandon(f);
+  turn& place = *std::exchange(f.place, nullptr);
+  if (end == wait_end::granted) return step::go;
+  f.core = nullptr;
+  core_->abandon(place);
   if (end == wait_end::cancelled) {
     op.refuse({.code = errc::cancelled});
     return step::refuse;
@@ -117,7 +118,7 @@ step bulkhead_layer::refuse(operation& op) const {
   core_->count_refusal();
   op.refuse({.code = errc::bulkhead_full,
              .policy = policy_kind::bulkhead,
-             .policy_name = core_->name()});
+             .policy_name = &core_->name()});
   return step::refuse;
 }
 

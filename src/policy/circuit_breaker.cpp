@@ -248,7 +248,7 @@ step breaker_layer::refuse(operation& op) const {
   const duration remaining = core_->remaining_open(op.now);
   op.refuse({.code = isolated ? errc::circuit_isolated : errc::circuit_open,
              .policy = policy_kind::circuit_breaker,
-             .policy_name = core_->name(),
+             .policy_name = &core_->name(),
              .retry_after = remaining > duration::zero() ? remaining : duration(-1)});
   return step::refuse;
 }

@@ -58,7 +58,8 @@ step retry_layer::consider(frame& f, operation& op, verdict v) const {
     if (options_.wait.jitter != jitter::none) {
       spread = uniform(duration::zero(), std::max(options_.wait.base, hint / 8), op.random());
     }
-    delay = std::max(delay, hint + spread);
+    // A user may have lifted the bound on hints: their sum must not overflow into no wait at all.
+    delay = std::max(delay, hint < duration::max() - spread ? hint + spread : duration::max());
   }
   const time_point next = saturating_add(op.now, delay);
   if (next >= op.limit.at) return step::go;

@@ -10,13 +10,13 @@ virtual_time::virtual_time(asio::io_context& context, std::uint64_t seed)
 }
 
 virtual_time::~virtual_time() {
-  auto& time = time_service::of(context_);
+  auto& time = time_service::of(context_.get_executor());
   time.set_source(nullptr);
   // What still waits is handed to the context, which drops it when it goes.
   while (!timers_.empty()) {
     timer_entry& timer = *timers_.begin()->second;
     disarm(timer);
-    time.arm(timer, never, context_.get_executor());
+    time.arm(timer, never);
   }
 }
 
@@ -60,6 +60,11 @@ bool virtual_time::step() {
   if (!fire_next(never)) return false;
   poll();
   return true;
+}
+
+bool virtual_time::step_one() {
+  if (context_.stopped()) context_.restart();
+  return context_.poll_one() != 0 || fire_next(never);
 }
 
 std::size_t virtual_time::run() { return run_until(never); }

@@ -52,7 +52,9 @@ class time_service::alarm_clock {
 asio::execution_context::id time_service::id;
 
 time_service::time_service(asio::execution_context& context)
-    : service(context), serial_(runs_in_one_thread(context)) {}
+    : service(context), serial_(runs_in_one_thread(context)) {
+  choose_path();
+}
 
 time_service::~time_service() {
   detail::service_epoch.fetch_add(1, std::memory_order_relaxed);
@@ -74,10 +76,30 @@ void time_service::shutdown() noexcept {
   programmed_ = time_point::min();  // nothing sets the alarm again
 }
 
-void time_service::program(time_point when, const asio::any_io_executor& executor) {
+void time_service::arm_elsewhere(timer_entry& timer, time_point when) {
+  if (source_) return source_->arm(timer, when);
+  const maybe_lock lock(*this);
+  wheel_.insert(timer, when);
+  if (when < programmed_) program(when);
+}
+
+void time_service::disarm_elsewhere(timer_entry& timer) noexcept {
+  if (source_) return source_->disarm(timer);
+  const maybe_lock lock(*this);
+  if (timer.linked()) wheel_.remove(timer);
+}
+
+void time_service::make_alarm(const asio::any_io_executor& executor) {
+  const maybe_lock lock(*this);
   if (!alarm_) alarm_ = std::make_unique<alarm_clock>(detail::base_executor(executor));
-  programmed_ = timer_wheel::round_up(when);
-  alarm_->set(programmed_, *this);
+  alarm_ready_.store(true, std::memory_order_release);
+}
+
+void time_service::program(time_point when) {
+  const time_point tick = timer_wheel::round_up(when);
+  if (tick >= programmed_) return;  // the alarm rings for the same tick already
+  programmed_ = tick;
+  alarm_->set(tick, *this);
 }
 
 void time_service::on_alarm() {

@@ -4,20 +4,12 @@
 
 #include <atomic>
 #include <cstdint>
-#include <holdfast/detail/wait_state.hpp>
+#include <holdfast/detail/operation.hpp>
 #include <holdfast/policy/bulkhead_options.hpp>
 #include <mutex>
 #include <string>
 
 namespace holdfast::detail {
-
-/// A place in a bulkhead's queue; lives in the waiting operation.
-struct bulkhead_waiter {
-  wait_state* wait = nullptr;
-  bulkhead_waiter* next = nullptr;
-  bulkhead_waiter* prev = nullptr;
-  bool linked = false;
-};
 
 /// What became of a wish for a permit.
 enum class admission : std::uint8_t { granted, queued, refused };
@@ -54,9 +46,8 @@ class bulkhead_core {
     hand_over();
   }
 
-  /// Takes a permit or a place in the queue. `prepare` opens the wait before anybody can end it.
-  template <class Prepare>
-  admission acquire_or_enqueue(bulkhead_waiter& w, Prepare&& prepare) {
+  /// Takes a permit or a place in the queue, with the operation's wait opened.
+  admission acquire_or_enqueue(operation& op, turn*& place) {
     const std::lock_guard lock(mutex_);
     std::uint64_t seen = word_.load(std::memory_order_relaxed);
     for (;;) {
@@ -67,15 +58,15 @@ class bulkhead_core {
       } else if (seen / waiting_one >= options_.queue) {
         return admission::refused;
       } else if (word_.compare_exchange_weak(seen, seen + waiting_one)) {
-        prepare();
-        link(w);
+        place = &op.prepare_wait();
+        link(*place);
         return admission::queued;
       }
     }
   }
 
   /// Leaves the queue. A permit that was given meanwhile goes on to the next.
-  void abandon(bulkhead_waiter& w) noexcept;
+  void abandon(turn& w) noexcept;
 
   const std::string& name() const noexcept { return options_.name; }
   const bulkhead_options& options() const noexcept { return options_; }
@@ -96,8 +87,8 @@ class bulkhead_core {
   static constexpr std::uint64_t in_use_mask = waiting_one - 1;
 
   void hand_over() noexcept;
-  void link(bulkhead_waiter& w) noexcept;
-  void unlink(bulkhead_waiter& w) noexcept;
+  void link(turn& w) noexcept;
+  void unlink(turn& w) noexcept;
 
   const bulkhead_options options_;
   const std::uint64_t limit_word_;
@@ -105,8 +96,8 @@ class bulkhead_core {
   std::atomic<std::uint64_t> refused_{0};
 
   std::mutex mutex_;  // guards the queue; held while the high half of the word changes
-  bulkhead_waiter* first_ = nullptr;
-  bulkhead_waiter* last_ = nullptr;
+  turn* first_ = nullptr;
+  turn* last_ = nullptr;
 };
 
 }  // namespace holdfast::detail

@@ -177,7 +177,7 @@ result<T> to_result(U&& value) {
     if constexpr (std::is_void_v<T>) {
       return success();
     } else {
-      return success<T>(T(*std::forward<U>(value)));
+      return success<T>(T(std::forward<U>(value).value()));
     }
   } else {
     return success<T>(T(std::forward<U>(value)));

@@ -15,54 +15,46 @@ namespace holdfast::detail {
 /// freed while the context lives, and carry a generation that tells a late ring.
 class deadline_alarm : private timer_entry {
  public:
-  using ring_function = void (*)(void*);
-
   deadline_alarm() noexcept : timer_entry(&on_timer, &on_context_shutdown) {}
-  ~deadline_alarm() { stop(); }
 
-  /// `executor` must outlive the alarm.
-  void start(time_service& time, const asio::any_io_executor& executor, affinity serialised_by,
-             time_point when, ring_function ring, void* target) {
-    time_ = &time;
-    ring_ = ring;
-    target_ = target;
-    if (serialised_by == affinity::context) {
-      armed_ = true;
-      time.arm(*this, when, executor);
-    } else {
-      start_remote(executor, when);
-    }
+  /// Arms on a context that one thread runs.
+  void start(time_service& time, time_point when) {
+    armed_ = true;
+    time.arm(*this, when);
   }
 
-  /// Disarms: the alarm does not ring any more.
-  void stop() noexcept {
+  /// Arms on an executor that is a strand.
+  void start_on(const asio::any_io_executor& strand, time_service& time, time_point when);
+
+  /// Disarms: the alarm does not ring any more. To be called before the destruction.
+  void stop(time_service& time) noexcept {
     if (armed_) {
       armed_ = false;
-      time_->disarm(*this);
-    } else if (remote_) {
-      stop_remote();
+      time.disarm(*this);
+    } else if (remote_) [[unlikely]] {
+      stop_remote(time);
     }
   }
 
   class block;
 
+ protected:
+  ~deadline_alarm() = default;
+  virtual void ring() = 0;
+
  private:
-  void start_remote(const asio::any_io_executor& executor, time_point when);
-  void stop_remote() noexcept;
+  void stop_remote(time_service& time) noexcept;
 
   static void on_timer(timer_entry& timer) noexcept {
     auto& self = static_cast<deadline_alarm&>(timer);
     self.armed_ = false;
-    self.ring_(self.target_);
+    self.ring();
   }
   // The attempt's own operations are dropped by their services; nothing is parked here.
   static void on_context_shutdown(timer_entry& timer) noexcept {
     static_cast<deadline_alarm&>(timer).armed_ = false;
   }
 
-  time_service* time_ = nullptr;
-  ring_function ring_ = nullptr;
-  void* target_ = nullptr;
   block* remote_ = nullptr;
   bool armed_ = false;
 };

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace holdfast::detail {
 
@@ -23,21 +24,22 @@ namespace holdfast::detail {
 template <class Call>
 class call_keeper {
  public:
-  explicit call_keeper(Call&& call) : own_(std::move(call)) {}
+  explicit call_keeper(Call&& call) : held_(std::in_place_index<0>, std::move(call)) {}
 
-  Call& get() noexcept { return shared_ ? *shared_ : *own_; }
+  Call& get() noexcept {
+    if (held_.index() == 0) [[likely]] return *std::get_if<0>(&held_);
+    return **std::get_if<1>(&held_);
+  }
 
-  std::shared_ptr<void> share() {
-    if (!shared_) {
-      shared_ = std::make_shared<Call>(std::move(*own_));
-      own_.reset();
+  std::shared_ptr<Call> share() {
+    if (held_.index() == 0) {
+      held_.template emplace<1>(std::make_shared<Call>(std::move(*std::get_if<0>(&held_))));
     }
-    return shared_;
+    return *std::get_if<1>(&held_);
   }
 
  private:
-  std::optional<Call> own_;
-  std::shared_ptr<Call> shared_;
+  std::variant<Call, std::shared_ptr<Call>> held_;
 };
 
 /// The attempt as an awaitable, for a chain of its own.
@@ -56,16 +58,6 @@ asio::awaitable<attempt_value_t<Call>> attempt_of(Call& call, call_context& cont
   }
 }
 
-/// Turns what awaiting the attempt gave into the operation's result.
-template <class T, class Call, class U>
-result<T> conclude(U&& value) {
-  if constexpr (token_call<Call>) {
-    return completion_to_result<T>(std::forward<U>(value));
-  } else {
-    return to_result<T>(std::forward<U>(value));
-  }
-}
-
 /// Whether `f` came from a policy that turned the call away, so that any failure of the service
 /// itself says more.
 inline bool is_refusal(const failure& f) noexcept { return f.code() == condition::rejected; }
@@ -74,6 +66,100 @@ template <class T>
 bool is_refused(const result<T>& r) noexcept {
   return r.has_error() && is_refusal(r.assume_error());
 }
+
+// What follows keeps temporaries out of the engine's frame: a compiler lays out every object of a
+// coroutine's body there, however short it lives.
+
+/// Where an operation's result grows.
+template <class T>
+using outcome_slot = std::optional<result<T>>;
+
+/// Turns what awaiting the attempt gave into the operation's result.
+template <class T, class Call, class... Value>
+void conclude(outcome_slot<T>& outcome, Value&&... value) {
+  if constexpr (sizeof...(Value) == 0) {
+    outcome.emplace(BOOST_OUTCOME_V2_NAMESPACE::in_place_type<void>);
+  } else if constexpr (token_call<Call>) {
+    outcome.emplace(completion_to_result<T>(std::forward<Value>(value)...));
+  } else if constexpr ((std::same_as<std::remove_cvref_t<Value>, T> && ...)) {
+    outcome.emplace(BOOST_OUTCOME_V2_NAMESPACE::in_place_type<T>, std::forward<Value>(value)...);
+  } else {
+    outcome.emplace(to_result<T>(std::forward<Value>(value)...));
+  }
+}
+
+template <class T>
+[[gnu::noinline]] void fail(outcome_slot<T>& outcome, failure f) {
+  outcome.emplace(failed<T>(std::move(f)));
+}
+template <class T>
+[[gnu::noinline]] void fail_with_current_exception(outcome_slot<T>& outcome) {
+  fail(outcome, failure(std::current_exception()));
+}
+template <class T>
+[[gnu::noinline]] void fail_with_refusal(outcome_slot<T>& outcome, operation& op) {
+  if (op.options.ledger) op.record_refusal();
+  // A refusal says less than an earlier failure of the service itself.
+  if (!outcome || op.refused.code == errc::cancelled || is_refused(*outcome)) {
+    fail(outcome, op.refusal_failure());
+  }
+  op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
+}
+
+/// An attempt on a chain of its own: made here, started by the initiation of the wait for it.
+template <class Call>
+class chain_attempt {
+ public:
+  using value_type = attempt_value_t<Call>;
+
+  [[gnu::noinline]] chain_attempt(operation& op, call_keeper<Call>& call,
+                                  const asio::any_io_executor& executor)
+      : chain_(runner_pool<value_type>::acquire(op, executor)),
+        attempt_(chain_->prepare([&](attempt_context& context) {
+          context.begin(op);
+          if (op.limit.detach) chain_->keep(call.share());
+          return attempt_of(call.get(), context);
+        })) {}
+
+  template <class Handler>
+  void start(operation& op, Handler&& handler) {
+    op.pass_cancellation(handler, [chain = chain_, job = chain_->next_job()](auto) {
+      chain->cancel_for_caller(job);
+    });
+    // Kept on this stack: the operation may end, and this object with it, before `start` returns.
+    const auto chain = chain_;
+    chain->start(std::move(attempt_), sink_, op.limit, std::forward<Handler>(handler));
+  }
+
+  template <class T>
+  [[gnu::noinline]] void finish(operation& op, outcome_slot<T>& outcome) {
+    op.attempt_over(sink_.timed_out);
+    if (sink_.exception) {
+      fail(outcome, failure(std::move(sink_.exception)));
+    } else if (!sink_.value) {
+      fail(outcome, op.timeout_failure());
+    } else if constexpr (std::is_void_v<value_type>) {
+      conclude<T, Call>(outcome);
+    } else {
+      conclude<T, Call>(outcome, std::move(*sink_.value));
+    }
+  }
+
+ private:
+  std::shared_ptr<runner<value_type>> chain_;
+  asio::awaitable<value_type> attempt_;
+  attempt_sink<value_type> sink_;
+};
+
+template <class Call>
+struct start_on_chain {
+  chain_attempt<Call>* attempt;
+  operation* op;
+  template <class Handler>
+  void operator()(Handler&& handler) const {
+    attempt->start(*op, std::forward<Handler>(handler));
+  }
+};
 
 template <class Stack>
 const Stack& dereference(const Stack& s) noexcept {
@@ -84,6 +170,12 @@ const Stack& dereference(const Stack* s) noexcept {
   return *s;
 }
 
+/// Whether the classifier has nothing to say about values.
+template <class Classifier, class T>
+inline constexpr bool accepts_any_value = !std::invocable<const Classifier&, const T&>;
+template <class Classifier>
+inline constexpr bool accepts_any_value<Classifier, void> = true;
+
 /// Asks the classifier, with what it does not say filled in.
 template <class Classifier, class T>
 verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) noexcept {
@@ -91,12 +183,10 @@ verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) n
     if (outcome.has_value()) {
       op.error = nullptr;
       op.retry_after = duration(-1);
-      if constexpr (!std::is_void_v<T>) {
-        if constexpr (std::invocable<const Classifier&, const T&>) {
-          const classification c = classifier(std::as_const(outcome).assume_value());
-          op.retry_after = c.retry_after.value_or(duration(-1));
-          return c.outcome;
-        }
+      if constexpr (!accepts_any_value<Classifier, T>) {
+        const classification c = classifier(std::as_const(outcome).assume_value());
+        op.retry_after = c.retry_after.value_or(duration(-1));
+        return c.outcome;
       }
       return verdict::success;
     }
@@ -133,10 +223,35 @@ asio::awaitable<result<T>> start_link(const Stack& stack, std::size_t at, operat
   return std::move(*started);
 }
 
+/// Lets the link of the fallback layer `at` answer in place of `outcome`. It runs as an operation of
+/// its own within this one. A coroutine apart, so that calls that go well do not carry its frame.
+template <class T, class Stack>
+asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation& op,
+                                   outcome_slot<T>& outcome) {
+  const time_point started = op.now;
+  outcome_slot<T> answer;
+  try {
+    answer.emplace(co_await start_link<T>(stack, at, op, *outcome));
+  } catch (...) {
+    fail_with_current_exception(answer);
+  }
+  op.coroutine = co_await asio::this_coro::cancellation_state;
+  const verdict v = judge(stack.classifier, op, *answer);
+  if (op.options.ledger) op.record_link(started, v, op.error);
+  // A refusal says less than a failure of the service itself.
+  if (answer->has_value() || op.caller_cancelled() || is_refused(*outcome) ||
+      !is_refused(*answer)) {
+    outcome.emplace(std::move(*answer));
+  }
+  op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
+  co_return v;
+}
+
 /// Runs one operation: walks down the layers, makes the attempt, walks up again, and does every
 /// wait in between. The only coroutine of ours in the way of a call.
 ///
-/// `Stack` is a layer stack or a pointer to one that outlives the operation.
+/// `Stack` is a layer stack or a pointer to one that outlives the operation. The frame is kept below
+/// the size that Asio recycles: what a call that goes well does not need lives elsewhere.
 template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
                                          call_options options) {
@@ -147,7 +262,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
   operation op(co_await asio::this_coro::executor, options);
   call_keeper<Call> call(std::move(user_call));
   typename stack_type::frames frames;
-  std::optional<result<T>> outcome;
+  outcome_slot<T> outcome;
   verdict v{};
   std::size_t at = stack_type::size;
 
@@ -156,10 +271,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
     op.now = op.time().now();
     step next = stack.enter(frames, op, at);
     while (next == step::wait) [[unlikely]] {
-      if (!op.caller_cancelled()) {
-        co_await asio::async_initiate<const asio::deferred_t, void()>(
-            [&op](auto handler) { op.start_wait(std::move(handler)); }, asio::deferred);
-      }
+      if (!op.caller_cancelled()) co_await operation::wait(op);
       const wait_end end = op.finish_wait();
       op.now = op.time().precise_now();
       next = stack.resumed(frames, op, at, end);
@@ -167,67 +279,50 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
 
     if (next == step::go && op.begin_attempt()) [[likely]] {
       const time_point started = op.now;
+      ++op.attempts_started;
       try {
-        if (!op.timed() || (takes_scope_v<Call> && op.serialised_by != affinity::none &&
-                            !op.limit.detach)) {
-          op.arm();
+        const bool in_this_chain =
+            !op.timed() || (takes_scope_v<Call> && op.serialised_by != affinity::none &&
+                            !op.limit.detach);
+        if (in_this_chain) {
+          if (op.serialised_by == affinity::context) [[likely]] {
+            op.arm();
+          } else {
+            op.arm_on(co_await asio::this_coro::executor);
+          }
           if constexpr (token_call<Call>) {
-            outcome.emplace(
-                conclude<T, Call>(co_await call.get()(asio::as_tuple(op.token()))));
+            conclude<T, Call>(outcome, co_await call.get()(asio::as_tuple(op.token())));
           } else if constexpr (std::is_void_v<value_type>) {
             co_await attempt_of(call.get(), op);
-            outcome.emplace(success());
+            conclude<T, Call>(outcome);
           } else {
-            outcome.emplace(conclude<T, Call>(co_await attempt_of(call.get(), op)));
+            conclude<T, Call>(outcome, co_await attempt_of(call.get(), op));
           }
         } else {
-          attempt_sink<value_type> sink;
-          {
-            const auto chain = runner_pool<value_type>::acquire(op);
-            chain->context.begin(op);
-            auto kept = op.limit.detach ? call.share() : nullptr;
-            auto attempt = chain->prepare([&](auto& context) {
-              return attempt_of(call.get(), context);
-            });
-            co_await asio::async_initiate<const asio::deferred_t, void()>(
-                [&](auto handler) {
-                  op.pass_cancellation(handler, [chain, job = chain->next_job()](auto) {
-                    chain->cancel_for_caller(job);
-                  });
-                  chain->start(std::move(attempt), sink, op.limit, std::move(kept),
-                               std::move(handler));
-                },
-                asio::deferred);
-          }
-          op.attempt_over(sink.timed_out);
-          if (sink.exception) {
-            outcome.emplace(failed<T>(failure(std::move(sink.exception))));
-          } else if (!sink.value) {
-            outcome.emplace(failed<T>(op.timeout_failure()));
-          } else if constexpr (std::is_void_v<value_type>) {
-            outcome.emplace(success());
-          } else {
-            outcome.emplace(conclude<T, Call>(std::move(*sink.value)));
-          }
+          chain_attempt<Call> attempt(op, call, co_await asio::this_coro::executor);
+          co_await asio::async_initiate<const asio::deferred_t, void()>(
+              start_on_chain<Call>{&attempt, &op}, asio::deferred);
+          attempt.finish(op, outcome);
         }
       } catch (...) {
-        outcome.emplace(failed<T>(failure(std::current_exception())));
+        fail_with_current_exception(outcome);
       }
       op.disarm();
-      op.coroutine = co_await asio::this_coro::cancellation_state;
-      v = judge(stack.classifier, op, *outcome);
-      op.now = v == verdict::success ? op.time().now() : op.time().precise_now();
+      if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value()) [[likely]] {
+        v = verdict::success;
+        op.now = op.time().now();
+      } else {
+        op.coroutine = co_await asio::this_coro::cancellation_state;
+        v = judge(stack.classifier, op, *outcome);
+        op.now = op.time().precise_now();
+      }
       if (options.ledger) [[unlikely]] op.record_attempt(started, v, op.error);
       at = 0;
     } else {
       // Refused by the layer `at`, or by the operation itself when the call was next.
       if (next == step::refuse) ++at;
-      if (options.ledger) op.record_refusal();
+      fail_with_refusal(outcome, op);
       v = verdict::neutral;
-      if (!outcome || op.refused.code == errc::cancelled || is_refused(*outcome)) {
-        outcome.emplace(failed<T>(op.refusal_failure()));
-      }
-      op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
     }
 
     for (;;) {
@@ -239,32 +334,17 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
       }
       if (next == step::again) {
         op.prepare_wait();
-        if (!op.caller_cancelled()) {
-          co_await asio::async_initiate<const asio::deferred_t, void()>(
-              [&op](auto handler) { op.start_wait(std::move(handler)); }, asio::deferred);
-        }
+        if (!op.caller_cancelled()) co_await operation::wait(op);
         if (op.finish_wait() != wait_end::cancelled) break;
-        outcome.emplace(failed<T>(failure(errc::cancelled)));
+        fail(outcome, errc::cancelled);
         v = verdict::neutral;
-      } else if (op.now = op.time().precise_now(); op.begin_attempt()) {
-        // The layer's link takes over; it runs as an operation of its own within this one.
+      } else {
+        op.now = op.time().precise_now();
         if constexpr (stack_type::template has<policy_kind::fallback>) {
-          const time_point started = op.now;
-          std::optional<result<T>> answer;
-          try {
-            answer.emplace(co_await start_link<T>(stack, at, op, *outcome));
-          } catch (...) {
-            answer.emplace(failed<T>(failure(std::current_exception())));
+          if (op.begin_attempt()) {
+            v = co_await take_over<T>(stack, at, op, outcome);
+            op.now = op.time().precise_now();
           }
-          op.coroutine = co_await asio::this_coro::cancellation_state;
-          v = judge(stack.classifier, op, *answer);
-          op.now = op.time().precise_now();
-          if (options.ledger) op.record_link(started, v, op.error);
-          if (answer->has_value() || op.caller_cancelled() || is_refused(*outcome) ||
-              !is_refused(*answer)) {
-            outcome.emplace(std::move(*answer));
-          }
-          op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
         }
       }
       ++at;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <holdfast/clock.hpp>
+#include <limits>
 
 namespace holdfast::detail {
 
@@ -30,14 +31,14 @@ class failure_window {
 
   void add_good(time_point now) noexcept { add(now, good_one); }
   void add_bad(time_point now) noexcept {
-    last_bad_.store(period(now) + 1, std::memory_order_relaxed);
+    last_bad_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
     add(now, bad_one);
   }
 
   /// Whether any bad call may still count: false means the window needs no judging.
   bool may_hold_bad(time_point now) const noexcept {
     const auto last = last_bad_.load(std::memory_order_relaxed);
-    return last != 0 && period(now) < last - 1 + size;
+    return last != no_bad && now.time_since_epoch().count() - last < width_ * size;
   }
 
   counts sum(time_point now) const noexcept;
@@ -54,17 +55,29 @@ class failure_window {
   static constexpr unsigned period_shift = 2 * count_bits;
   static constexpr std::uint64_t period_mask = (std::uint64_t{1} << 24) - 1;
 
+  /// The number of the period. A division costs more than all the rest of a call, so the last answer
+  /// is tried first.
   std::int64_t period(time_point now) const noexcept {
-    return now.time_since_epoch().count() / width_;
+    const std::int64_t t = now.time_since_epoch().count();
+    const std::int64_t recent = recent_period_.load(std::memory_order_relaxed);
+    const std::int64_t since = t - recent * width_;
+    if (since >= 0 && since < width_) [[likely]] return recent;
+    const std::int64_t p = t / width_;
+    recent_period_.store(p, std::memory_order_relaxed);
+    return p;
   }
 
-  /// How far the period of a word is ahead of `period`; negative if it is behind.
-  static std::int64_t ahead(std::uint64_t word, std::int64_t period) noexcept {
-    const auto difference =
-        ((word >> period_shift) - static_cast<std::uint64_t>(period)) & period_mask;
-    return difference > period_mask / 2 ? static_cast<std::int64_t>(difference) -
-                                              static_cast<std::int64_t>(period_mask) - 1
-                                        : static_cast<std::int64_t>(difference);
+  /// How far the period of a word is ahead of `period`, modulo the 24 bits that are kept of it: a
+  /// word that is behind looks as if it were very far ahead.
+  static std::uint64_t ahead(std::uint64_t word, std::int64_t period) noexcept {
+    return ((word >> period_shift) - static_cast<std::uint64_t>(period)) & period_mask;
+  }
+
+  /// Whether a word's counts are to go before `period` is counted in it. A word may be ahead, where
+  /// another thread's clock is, but by no more than a window; anything further away is left from
+  /// before a long silence or a jump of the clock. An empty word belongs to no period.
+  static bool stale(std::uint64_t word, std::int64_t period) noexcept {
+    return word == 0 || ahead(word, period) > static_cast<std::uint64_t>(size);
   }
 
   void add(time_point now, std::uint64_t one) noexcept {
@@ -73,8 +86,7 @@ class failure_window {
     std::uint64_t seen = bucket.load(std::memory_order_relaxed);
     std::uint64_t wanted;
     do {
-      const bool stale = ahead(seen, p) < 0;
-      wanted = stale ? (static_cast<std::uint64_t>(p) & period_mask) << period_shift : seen;
+      wanted = stale(seen, p) ? (static_cast<std::uint64_t>(p) & period_mask) << period_shift : seen;
       if ((wanted & count_mask) == count_mask || ((wanted >> count_bits) & count_mask) == count_mask) {
         wanted = halved(wanted);
       }
@@ -90,7 +102,9 @@ class failure_window {
   }
 
   std::int64_t width_;
-  std::atomic<std::int64_t> last_bad_{0};  // period of the last bad call, plus 1; 0 for none
+  static constexpr std::int64_t no_bad = std::numeric_limits<std::int64_t>::min();
+  std::atomic<std::int64_t> last_bad_{no_bad};  // the time of the last bad call
+  mutable std::atomic<std::int64_t> recent_period_{0};
   std::array<std::atomic<std::uint64_t>, size> buckets_{};
 };
 

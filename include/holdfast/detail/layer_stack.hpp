@@ -19,6 +19,7 @@ template <class Classifier, class... Layers>
 class layer_stack {
  public:
   static constexpr std::size_t size = sizeof...(Layers);
+  using classifier_type = Classifier;
   template <policy_kind Kind>
   static constexpr bool has = has_kind_v<Kind, Layers...>;
 
@@ -72,7 +73,7 @@ class layer_stack {
 
  private:
   template <std::size_t N>
-  step enter_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
+  [[gnu::always_inline]] step enter_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
                   std::size_t& at) const {
     if constexpr (N == 0) {
       at = 0;
@@ -88,7 +89,7 @@ class layer_stack {
   }
 
   template <std::size_t I>
-  step leave_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
+  [[gnu::always_inline]] step leave_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
                   [[maybe_unused]] verdict v, std::size_t& at) const {
     if constexpr (I == size) {
       at = size;

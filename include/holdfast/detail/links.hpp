@@ -26,8 +26,12 @@ class value_link {
   asio::awaitable<result<T>> start(operation&, const result<T>&) const {
     static_assert(answers<T, const V&>,
                   "holdfast: the fallback's value does not convert to the call's result.");
-    return [](const V& value) -> asio::awaitable<result<T>> {
-      co_return success<T>(T(value));
+    return []([[maybe_unused]] const V& value) -> asio::awaitable<result<T>> {
+      if constexpr (std::is_void_v<T>) {
+        co_return success();
+      } else {
+        co_return success<T>(T(value));
+      }
     }(value_);
   }
 
@@ -35,8 +39,7 @@ class value_link {
   V value_;
 };
 
-/// A function that is no call: it returns the answer, or an awaitable of it, and may ask why it is
-/// needed.
+/// A function that returns the answer itself, and may ask why it is needed.
 template <class F>
 class function_link {
  public:
@@ -53,17 +56,7 @@ class function_link {
         }
       };
       using returned = decltype(invoke());
-      if constexpr (is_awaitable_v<returned>) {
-        using value = awaited_t<returned>;
-        static_assert(answers<T, typename unwrapped<value>::type>,
-                      "holdfast: the fallback's result does not convert to the call's result.");
-        if constexpr (std::is_void_v<value>) {
-          co_await invoke();
-          co_return success();
-        } else {
-          co_return to_result<T>(co_await invoke());
-        }
-      } else if constexpr (std::is_void_v<returned>) {
+      if constexpr (std::is_void_v<returned>) {
         static_assert(std::is_void_v<T>,
                       "holdfast: the fallback's result does not convert to the call's result.");
         invoke();
@@ -92,6 +85,64 @@ struct call_reference {
   }
 };
 
+/// Runs a link's call as an operation of its own within `op`, and makes its result the caller's.
+template <class T, class Stack, class Call>
+asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Call call) {
+  using own = call_result_t<Call>;
+  static_assert(std::same_as<T, own> || answers<T, own>,
+                "holdfast: the fallback's result does not convert to the call's result.");
+  auto inner = run_operation<own>(std::move(stack_or_pointer), std::move(call),
+                                  call_options{.ledger = op.options.ledger,
+                                               .idempotent = op.options.idempotent,
+                                               .tags = op.options.tags,
+                                               .parent = &op});
+  if constexpr (std::same_as<T, own>) {
+    return inner;
+  } else {
+    return [](asio::awaitable<result<own>> awaitable) -> asio::awaitable<result<T>> {
+      result<own> r = co_await std::move(awaitable);
+      if (r.has_error()) co_return failed<T>(std::move(r).assume_error());
+      if constexpr (std::is_void_v<T>) {
+        co_return success();
+      } else {
+        co_return success<T>(T(std::move(r).assume_value()));
+      }
+    }(std::move(inner));
+  }
+}
+
+/// A call that asks why it is needed: `[](const failure&) -> awaitable`.
+template <class F>
+concept asking_call = requires(const F& f, const failure& why) {
+  requires is_awaitable_v<decltype(f(why))>;
+};
+
+template <asking_call F>
+class asking_link {
+ public:
+  explicit asking_link(F function) : function_(std::move(function)) {}
+
+  template <class T>
+  asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
+    auto call = [function = callable(), why = outcome.has_error() ? outcome.assume_error()
+                                                                  : failure()]() {
+      return function(why);
+    };
+    return run_within<T>(op, layer_stack<default_classifier>({}, {}), std::move(call));
+  }
+
+ private:
+  auto callable() const {
+    if constexpr (std::copy_constructible<F>) {
+      return function_;
+    } else {
+      return call_reference<const F>{&function_};
+    }
+  }
+
+  F function_;
+};
+
 /// A call with policies of its own.
 template <class Call, class Stack>
 class chain_link {
@@ -100,38 +151,14 @@ class chain_link {
 
   template <class T>
   asio::awaitable<result<T>> start(operation& op, const result<T>&) const {
-    using own = call_result_t<Call>;
-    static_assert(std::same_as<T, own> || answers<T, own>,
-                  "holdfast: the fallback's result does not convert to the call's result.");
-    const call_options options{.ledger = op.options.ledger,
-                               .idempotent = op.options.idempotent,
-                               .tags = op.options.tags,
-                               .parent = &op};
-    if constexpr (std::same_as<T, own>) {
-      return run<own>(options);
+    if constexpr (std::copy_constructible<Call>) {
+      return run_within<T>(op, &stack_, call_);
     } else {
-      return [](asio::awaitable<result<own>> inner) -> asio::awaitable<result<T>> {
-        result<own> r = co_await std::move(inner);
-        if (r.has_error()) co_return failed<T>(std::move(r).assume_error());
-        if constexpr (std::is_void_v<T>) {
-          co_return success();
-        } else {
-          co_return success<T>(T(std::move(r).assume_value()));
-        }
-      }(run<own>(options));
+      return run_within<T>(op, &stack_, call_reference<Call>{&call_});
     }
   }
 
  private:
-  template <class T>
-  asio::awaitable<result<T>> run(const call_options& options) const {
-    if constexpr (std::copy_constructible<Call>) {
-      return run_operation<T>(&stack_, call_, options);
-    } else {
-      return run_operation<T>(&stack_, call_reference<Call>{&call_}, options);
-    }
-  }
-
   mutable Call call_;  // a move-only callable is called by every operation, as it stands
   Stack stack_;
 };

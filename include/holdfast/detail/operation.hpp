@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_DETAIL_OPERATION_HPP
 #define HOLDFAST_DETAIL_OPERATION_HPP
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <holdfast/call_context.hpp>
 #include <holdfast/call_options.hpp>
@@ -11,7 +12,9 @@
 #include <holdfast/failure.hpp>
 #include <holdfast/ledger.hpp>
 #include <holdfast/verdict.hpp>
+#include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace holdfast::detail {
@@ -38,16 +41,24 @@ struct deadline_scope {
 struct refusal {
   errc code = errc::cancelled;
   policy_kind policy = policy_kind::none;
-  std::string_view policy_name = {};
+  const std::string* policy_name = nullptr;
   duration retry_after = duration(-1);
+};
+
+/// A wait, and the place in the queue that it may be for.
+struct turn {
+  wait_state wait;
+  turn* next = nullptr;
+  turn* prev = nullptr;
+  bool queued = false;
 };
 
 /// One operation, without its result's type: what the layers see of it and what the engine keeps.
 /// It is the context of the call as well, unless the attempt runs on a chain of its own.
-class operation : public call_context {
+class operation final : public call_context, private deadline_alarm {
  public:
   operation(const asio::any_io_executor& executor, const call_options& options);
-  ~operation() = default;
+  ~operation() { disarm(); }
 
   time_service& time() const noexcept { return *time_; }
   std::uint64_t random() const noexcept { return time_->random(); }
@@ -67,16 +78,17 @@ class operation : public call_context {
     if (caller_cancelled()) [[unlikely]] return refuse({.code = errc::cancelled});
     if (deadline_ != never && now >= deadline_) [[unlikely]] return refuse_late();
     reason_ = cancel_reason::none;
-    ++attempts_started;
     return true;
   }
 
   /// Arms the deadline of an attempt that runs in the caller's chain.
   void arm() {
-    if (deadline_ == never) return;
-    alarm_.start(*time_, executor, serialised_by, deadline_, &on_deadline, this);
+    if (deadline_ != never) deadline_alarm::start(*time_, deadline_);
   }
-  void disarm() noexcept { alarm_.stop(); }
+  void arm_on(const asio::any_io_executor& strand) {
+    if (deadline_ != never) deadline_alarm::start_on(strand, *time_, deadline_);
+  }
+  void disarm() noexcept { deadline_alarm::stop(*time_); }
 
   bool refuse(const holdfast::detail::refusal& r) noexcept {
     refused = r;
@@ -88,7 +100,8 @@ class operation : public call_context {
 
   failure timeout_failure() const { return failure(limit.code, policy_kind::timeout, {}); }
   failure refusal_failure() const {
-    return {refused.code, refused.policy, refused.policy_name,
+    return {refused.code, refused.policy,
+            refused.policy_name ? std::string_view(*refused.policy_name) : std::string_view(),
             refused.retry_after < duration::zero() ? std::nullopt
                                                    : std::optional(refused.retry_after)};
   }
@@ -102,17 +115,14 @@ class operation : public call_context {
     }
   }
 
-  // The wait of a bulkhead's queue or of a retry's backoff.
-  void prepare_wait() noexcept { wait.prepare(*time_, executor, signal_.slot()); }
-  template <class Handler>
-  void start_wait(Handler&& handler) {
-    listen_to(handler);
-    wait.start(wait_until, std::forward<Handler>(handler));
-  }
-  wait_end finish_wait() noexcept {
-    const wait_end end = wait.finish();
-    return end != wait_end::granted && caller_cancelled() ? wait_end::cancelled : end;
-  }
+  /// Opens the wait of a bulkhead's queue or of a retry's delay.
+  turn& prepare_wait();
+
+  /// Waits until `wait_until` or until the turn comes. Not started if the caller has cancelled.
+  static asio::awaitable<void> wait(operation& op);
+
+  /// Closes the wait and tells how it ended.
+  wait_end finish_wait() noexcept;
 
   // An attempt on a chain of its own: the caller's cancellation is passed on by `cancel`.
   template <class Handler, class Cancel>
@@ -130,7 +140,6 @@ class operation : public call_context {
   void record_refusal();
   void record_link(time_point started, verdict v, const failure* f);
 
-  const asio::any_io_executor executor;
   const call_options& options;
   affinity serialised_by;
   /// The caller's cancellation state; renewed before each use, since the call may reset it.
@@ -146,16 +155,14 @@ class operation : public call_context {
   /// The service's hint, from the failure or from the classifier; negative if there is none.
   duration retry_after{-1};
   unsigned attempts_started = 0;
-  wait_state wait;
 
   void set_attempt(unsigned n) noexcept { attempt_ = n; }
 
  private:
-  friend class runner_base;
-  static void on_deadline(void* self);
+  void ring() override;
   bool refuse_late() noexcept;
 
-  deadline_alarm alarm_;
+  std::unique_ptr<turn> turn_;  // made when the operation first has to wait
 };
 
 }  // namespace holdfast::detail

@@ -25,7 +25,9 @@ class resumption {
     }
     return *this;
   }
-  ~resumption() { drop(); }
+  ~resumption() {
+    if (actions_) actions_->destroy(buffer_);
+  }
 
   template <class Handler>
   void store(Handler&& handler) {
@@ -51,8 +53,9 @@ class resumption {
   }
 
   /// Destroys the handler without running it; what it would have resumed is destroyed with it.
+  /// It is moved out first, since the handler may own the object that holds it.
   void drop() noexcept {
-    if (const auto* actions = std::exchange(actions_, nullptr)) actions->destroy(buffer_);
+    if (actions_) const resumption dropped(std::move(*this));
   }
 
  private:

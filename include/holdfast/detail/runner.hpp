@@ -39,15 +39,21 @@ struct attempt_sink : sink_base {
 class attempt_context : public call_context {
  public:
   explicit attempt_context(time_service& time) noexcept : call_context(time) {}
-  void begin(const call_context& operation) {
-    describe_attempt_of(operation);
+  void begin(const operation& op) {
+    deadline_ = op.deadline();
+    attempt_ = op.attempt();
     reason_ = cancel_reason::none;
+    kept_tags_ = op.options.tags;
+    tags_ = kept_tags_.get();
   }
   /// Cancels the chain, and through it whatever the attempt awaits with this context's token.
   void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why) {
     reason_ = why;
     chain.emit(asio::cancellation_type::all);
   }
+
+ private:
+  std::shared_ptr<const tag_set> kept_tags_;
 };
 
 /// A coroutine chain of our own, with its own cancellation, which runs one attempt after another.
@@ -58,18 +64,21 @@ class attempt_context : public call_context {
 /// executor on which the cancellation would race with the chain.
 ///
 /// Everything from `start` to the resumption of the waiter happens on the runner's executor.
-class runner_base : public std::enable_shared_from_this<runner_base> {
+class runner_base : public std::enable_shared_from_this<runner_base>, private deadline_alarm {
  public:
   runner_base(time_service& time, asio::any_io_executor executor, affinity serialised_by,
               bool reused);
   runner_base(const runner_base&) = delete;
-  virtual ~runner_base() = default;
+  virtual ~runner_base() { deadline_alarm::stop(time_); }
 
   /// The number of the attempt that is started next.
   std::uint64_t next_job() const noexcept { return job() + 1; }
 
   /// Cancels the attempt with that number; nothing if it is over. From the operation's executor.
   void cancel_for_caller(std::uint64_t job);
+
+  /// Keeps something until the attempt has ended. Before `start`.
+  void keep(std::shared_ptr<void> alive) { keep_alive_ = std::move(alive); }
 
   /// What the attempt sees, if it asks. Written between `acquire` and `start`.
   attempt_context context;
@@ -81,8 +90,7 @@ class runner_base : public std::enable_shared_from_this<runner_base> {
   void spawn(asio::awaitable<void> chain);
 
   /// Hands the chain its next attempt and lets it go.
-  void launch(const deadline_scope& limit, std::shared_ptr<void> keep_alive, sink_base& sink,
-              resumption waiter);
+  void launch(const deadline_scope& limit, sink_base& sink, resumption waiter);
 
   /// The chain waits for an attempt: stores how to resume it, then delivers the last outcome.
   template <class Handler>
@@ -115,12 +123,11 @@ class runner_base : public std::enable_shared_from_this<runner_base> {
   std::uint64_t job() const noexcept { return job_.load(std::memory_order_relaxed); }
   void begin();
   void parked();
-  static void on_deadline(void* self);
-  void time_is_up();
+  void arm(time_point when);
+  void ring() override;
   void give_up();
 
   asio::cancellation_signal signal_;
-  deadline_alarm alarm_;
   deadline_scope limit_;
   std::atomic<std::uint64_t> job_{0};  // odd while an attempt is running
   sink_base* sink_ = nullptr;
@@ -179,12 +186,12 @@ class runner final : public runner_base {
   /// when the attempt was left running by a detaching timeout.
   template <class Waiter>
   void start(asio::awaitable<U> attempt, attempt_sink<U>& sink, const deadline_scope& limit,
-             std::shared_ptr<void> keep_alive, Waiter&& waiter) {
+             Waiter&& waiter) {
     attempt_.emplace(std::move(attempt));
     typed_sink_ = &sink;
     resumption w;
     w.store(std::forward<Waiter>(waiter));
-    launch(limit, std::move(keep_alive), sink, std::move(w));
+    launch(limit, sink, std::move(w));
   }
 
  private:
@@ -243,9 +250,8 @@ class runner_pool final : public asio::execution_context::service {
       : service(context), registry_(asio::use_service<runner_registry>(context)) {}
   ~runner_pool() { service_epoch.fetch_add(1, std::memory_order_relaxed); }
 
-  static std::shared_ptr<runner<U>> acquire(operation& op) {
-    auto& context = asio::query(op.executor, asio::execution::context);
-    return service_cache<runner_pool>::get(context).take(op);
+  static std::shared_ptr<runner<U>> acquire(operation& op, const asio::any_io_executor& executor) {
+    return service_cache<runner_pool>::get(op.time().context()).take(op, executor);
   }
 
   void give_back(runner<U>& r) noexcept {
@@ -258,7 +264,7 @@ class runner_pool final : public asio::execution_context::service {
  private:
   void shutdown() noexcept override {}
 
-  std::shared_ptr<runner<U>> take(operation& op) {
+  std::shared_ptr<runner<U>> take(operation& op, const asio::any_io_executor& executor) {
     {
       const std::lock_guard lock(mutex_);
       auto& list = free_list(op.serialised_by);
@@ -268,14 +274,14 @@ class runner_pool final : public asio::execution_context::service {
         return r;
       }
     }
-    return make(op);
+    return make(op, executor);
   }
 
-  std::shared_ptr<runner<U>> make(operation& op) {
+  std::shared_ptr<runner<U>> make(operation& op, const asio::any_io_executor& executor) {
     const bool own = op.serialised_by == affinity::none;
     // A strand of the user's is a place of its own: runners on it are not shared.
     const bool reused = op.serialised_by != affinity::strand;
-    auto r = std::make_shared<runner<U>>(op.time(), own ? own_strand(op.executor) : op.executor,
+    auto r = std::make_shared<runner<U>>(op.time(), own ? own_strand(executor) : executor,
                                          op.serialised_by, reused);
     r->pool_ = this;
     r->spawn(r->run());

@@ -3,7 +3,6 @@
 #define HOLDFAST_DETAIL_WAIT_STATE_HPP
 
 #include <atomic>
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstdint>
 #include <holdfast/detail/resumption.hpp>
@@ -28,10 +27,8 @@ class wait_state : private timer_entry {
 
   /// Opens the wait: from now on a permit can be granted. To be awaited with `start`, or closed
   /// with `finish`.
-  void prepare(time_service& time, const asio::any_io_executor& executor,
-               asio::cancellation_slot slot) noexcept {
+  void prepare(time_service& time, asio::cancellation_slot slot) noexcept {
     time_ = &time;
-    executor_ = &executor;
     slot_ = slot;
     state_.store(state::open, std::memory_order_release);
   }
@@ -44,7 +41,7 @@ class wait_state : private timer_entry {
     if (slot_.is_connected()) {
       slot_.assign([this](asio::cancellation_type_t) { end(state::cancelled); });
     }
-    time_->arm(*this, until, *executor_);
+    time_->arm(*this, until);
     auto expected = state::open;
     if (!state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel)) {
       handler_.post();  // ended before it was parked
@@ -52,7 +49,11 @@ class wait_state : private timer_entry {
   }
 
   /// Ends the wait with a permit. False if it has already ended otherwise: the permit is not taken.
-  bool grant() noexcept { return end(state::granted); }
+  /// Where the operation is suspended it is moved to `resumed`, to be posted by the caller when it
+  /// holds no lock: an executor that is shutting down destroys what is posted to it, there and then.
+  bool grant(resumption& resumed) noexcept {
+    return end(state::granted, [&] { resumed = std::move(handler_); });
+  }
 
   /// Whether a permit ended the wait, before or after its resumption.
   bool granted() const noexcept { return state_.load(std::memory_order_acquire) == state::granted; }
@@ -72,10 +73,15 @@ class wait_state : private timer_entry {
   enum class state : std::uint8_t { idle, open, parked, elapsed, granted, cancelled, abandoned };
 
   bool end(state outcome) noexcept {
+    return end(outcome, [this] { handler_.post(); });
+  }
+
+  template <class Resume>
+  bool end(state outcome, Resume resume) noexcept {
     auto seen = state_.load(std::memory_order_acquire);
     while (seen == state::open || seen == state::parked) {
       if (state_.compare_exchange_weak(seen, outcome, std::memory_order_acq_rel)) {
-        if (seen == state::parked) handler_.post();
+        if (seen == state::parked) resume();
         return true;
       }
     }
@@ -94,7 +100,6 @@ class wait_state : private timer_entry {
 
   std::atomic<state> state_{state::idle};
   time_service* time_ = nullptr;
-  const asio::any_io_executor* executor_ = nullptr;
   asio::cancellation_slot slot_;
   resumption handler_;
 };

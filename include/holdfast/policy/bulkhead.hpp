@@ -52,22 +52,22 @@ class bulkhead_layer {
   static constexpr policy_kind kind = policy_kind::bulkhead;
 
   /// Holds the permit, or the place in the queue.
-  struct frame : bulkhead_waiter {
-    bulkhead_core* holds = nullptr;
-    bulkhead_core* queued_at = nullptr;
+  struct frame {
+    bulkhead_core* core = nullptr;
+    turn* place = nullptr;  // while queued
     frame() = default;
     frame(const frame&) = delete;
     ~frame() {
-      if (queued_at) [[unlikely]] queued_at->abandon(*this);
-      if (holds) [[unlikely]] holds->release();
+      if (core) [[unlikely]] give_back();
     }
+    void give_back() noexcept;
   };
 
   explicit bulkhead_layer(const bulkhead& b) : core_(b.core()) {}
 
   step enter(frame& f, operation& op) const {
     if (core_->try_acquire()) [[likely]] {
-      f.holds = core_.get();
+      f.core = core_.get();
       return step::go;
     }
     return enqueue(f, op);
@@ -76,7 +76,7 @@ class bulkhead_layer {
   step resumed(frame& f, operation& op, wait_end end) const;
 
   step leave(frame& f, operation&, verdict) const {
-    f.holds = nullptr;
+    f.core = nullptr;
     core_->release();
     return step::go;
   }

@@ -24,7 +24,7 @@ class sleep_operation {
     asio::any_io_executor executor = asio::get_associated_executor(handler);
     auto op = std::make_unique<sleep_operation>(std::move(executor));
     auto& time = time_service::of(op->executor_);
-    op->wait_.prepare(time, op->executor_, asio::get_associated_cancellation_slot(handler));
+    op->wait_.prepare(time, asio::get_associated_cancellation_slot(handler));
     auto& self = *op;
     self.wait_.start(relative ? saturating_add(time.precise_now(), d) : until_or_never,
                      completion{std::move(op), std::move(handler)});

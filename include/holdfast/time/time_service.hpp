@@ -43,7 +43,11 @@ class time_service final : public asio::execution_context::service {
 
   /// Finds the service of the executor's context. Cost: a thread-local look-up.
   static time_service& of(const asio::any_io_executor& executor) {
-    return of(asio::query(executor, asio::execution::context));
+    auto& service = of(asio::query(executor, asio::execution::context));
+    if (!service.alarm_ready_.load(std::memory_order_acquire)) [[unlikely]] {
+      service.make_alarm(executor);
+    }
+    return service;
   }
   static time_service& of(asio::execution_context& context) {
     return detail::service_cache<time_service>::get(context);
@@ -60,22 +64,20 @@ class time_service final : public asio::execution_context::service {
 
   /// How far `now()` may be behind: what a wait that starts from it must add to be never early.
   duration resolution() const noexcept {
-    return source_ ? duration::zero() : detail::coarse_resolution();
+    return resolution_;
   }
 
   /// Arms a timer that is not armed. Its callback runs at or after `when`, on a thread of the
   /// context, under this service's lock where the context is not serial: it must only hand on.
-  void arm(timer_entry& timer, time_point when, const asio::any_io_executor& executor) {
-    if (source_) [[unlikely]] return source_->arm(timer, when);
-    const maybe_lock lock(*this);
+  void arm(timer_entry& timer, time_point when) {
+    if (shared_or_virtual_) [[unlikely]] return arm_elsewhere(timer, when);
     wheel_.insert(timer, when);
-    if (when < programmed_) [[unlikely]] program(when, executor);
+    if (when < programmed_) [[unlikely]] program(when);
   }
 
   /// Disarms a timer; nothing happens if it is not armed. Its callback is not running afterwards.
   void disarm(timer_entry& timer) noexcept {
-    if (source_) [[unlikely]] return source_->disarm(timer);
-    const maybe_lock lock(*this);
+    if (shared_or_virtual_) [[unlikely]] return disarm_elsewhere(timer);
     if (timer.linked()) wheel_.remove(timer);
   }
 
@@ -84,7 +86,10 @@ class time_service final : public asio::execution_context::service {
 
   /// Whether one thread runs the context: its concurrency hint is 1, or `assume_serial` said so.
   bool serial() const noexcept { return serial_; }
-  void set_serial() noexcept { serial_ = true; }
+  void set_serial() noexcept {
+    serial_ = true;
+    choose_path();
+  }
 
   /// Tells who serialises the executor's handlers. Cost: one type comparison in the common case.
   affinity affinity_of(const asio::any_io_executor& executor) const noexcept {
@@ -95,7 +100,10 @@ class time_service final : public asio::execution_context::service {
   }
 
   /// Puts a source of virtual time in place, or takes it away. Only while no timer is armed.
-  void set_source(time_source* source) noexcept { source_ = source; }
+  void set_source(time_source* source) noexcept {
+    source_ = source;
+    choose_path();
+  }
 
  private:
   class maybe_lock {
@@ -115,16 +123,26 @@ class time_service final : public asio::execution_context::service {
   class alarm_clock;  // the steady_timer behind the wheel, and the accounting of its work
 
   void shutdown() noexcept override;
-  void program(time_point when, const asio::any_io_executor& executor);
+  void choose_path() noexcept {
+    shared_or_virtual_ = source_ || !serial_;
+    resolution_ = source_ ? duration::zero() : detail::coarse_resolution();
+  }
+  void arm_elsewhere(timer_entry& timer, time_point when);
+  void disarm_elsewhere(timer_entry& timer) noexcept;
+  void make_alarm(const asio::any_io_executor& executor);
+  void program(time_point when);
   void on_alarm();
   affinity affinity_of_uncommon(const asio::any_io_executor& executor) const noexcept;
 
   bool serial_ = false;
+  bool shared_or_virtual_ = true;  // timers need the lock, or belong to `source_`
+  duration resolution_{0};
   time_source* source_ = nullptr;
   time_point programmed_ = never;  // when the alarm clock rings; `never` when it is not set
   timer_wheel wheel_;
   std::mutex mutex_;
-  std::unique_ptr<alarm_clock> alarm_;
+  std::unique_ptr<alarm_clock> alarm_;  // made with the first executor that is seen
+  std::atomic<bool> alarm_ready_{false};
 };
 
 /// Declares that exactly one thread runs `context`, where its concurrency hint does not say so.

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_BENCHMARKS_ALLOCATIONS_HPP
+#define HOLDFAST_BENCHMARKS_ALLOCATIONS_HPP
+
+#include <cstdint>
+
+namespace bench {
+
+/// Heap allocations of this program so far, by any form of `operator new` and by `aligned_alloc`,
+/// from which Asio takes its coroutine frames, on any thread.
+std::uint64_t allocations() noexcept;
+
+}  // namespace bench
+
+#endif

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSL-1.0
+// No operation allocates memory from the heap once the program has warmed up. A program of its
+// own, since it replaces `operator new`.
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <catch2/catch_all.hpp>
+#include <cstdlib>
+#include <holdfast/resilient.hpp>
+#include <new>
+
+namespace {
+
+std::atomic<std::uint64_t> allocations{0};
+
+void* allocate(std::size_t size) noexcept {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return std::malloc(size == 0 ? 1 : size);
+}
+
+void* allocate(std::size_t size, std::align_val_t alignment) noexcept {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  const auto a = static_cast<std::size_t>(alignment);
+  return std::aligned_alloc(a, (size + a - 1) / a * a);
+}
+
+void* or_throw(void* p) {
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+
+}  // namespace
+
+void* operator new(std::size_t n) { return or_throw(allocate(n)); }
+void* operator new[](std::size_t n) { return or_throw(allocate(n)); }
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return allocate(n); }
+void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return allocate(n); }
+void* operator new(std::size_t n, std::align_val_t a) { return or_throw(allocate(n, a)); }
+void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(allocate(n, a)); }
+void* operator new(std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return allocate(n, a);
+}
+void* operator new[](std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return allocate(n, a);
+}
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+
+namespace {
+
+namespace asio = boost::asio;
+namespace hf = holdfast;
+using namespace std::chrono_literals;
+
+// Named functions: a call that is a lambda would do as well.
+asio::awaitable<int> ready() { co_return 1; }
+
+asio::awaitable<int> suspends() {
+  co_await asio::post(co_await asio::this_coro::executor, asio::deferred);
+  co_return 1;
+}
+
+asio::awaitable<int> suspends_with_context(hf::call_context& ctx) {
+  co_await asio::post(co_await asio::this_coro::executor, ctx.token());
+  co_return 1;
+}
+
+constexpr auto token_call = [](auto token) {
+  return asio::post(std::move(token));
+};
+
+constexpr int warm_up = 200;
+constexpr int measured = 1000;
+
+/// Allocations of `measured` operations after the warm-up, inside `ctx.run()`.
+template <class Pipeline, class Call>
+std::uint64_t count(const Pipeline& pipeline, Call call, bool expect_value = true) {
+  asio::io_context ctx{1};
+  std::uint64_t counted = 0;
+  int surprises = 0;
+  const auto loop = [&]() -> asio::awaitable<void> {
+    for (int i = 0; i < warm_up + measured; ++i) {
+      if (i == warm_up) counted = allocations.load();
+      const auto r = co_await pipeline(call);
+      if (r.has_value() != expect_value) ++surprises;
+    }
+    counted = allocations.load() - counted;
+  };
+  asio::co_spawn(ctx, loop(), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
+  ctx.run();
+  CHECK(surprises == 0);
+  return counted;
+}
+
+/// All kinds of call through one pipeline.
+template <class Pipeline>
+void check_none(const Pipeline& pipeline) {
+  CHECK(count(pipeline, ready) == 0);
+  CHECK(count(pipeline, suspends) == 0);
+  CHECK(count(pipeline, suspends_with_context) == 0);
+  CHECK(count(pipeline, token_call) == 0);
+}
+
+void skip_without_recycling() {
+#ifdef BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING
+  SKIP("Asio allocates each coroutine frame in this build");
+#endif
+}
+
+}  // namespace
+
+TEST_CASE("allocations: the counter counts") {
+  const auto before = allocations.load();
+  auto* volatile one = new int(1);
+  struct alignas(128) wide {
+    char bytes[128];
+  };
+  auto* volatile two = new wide();
+  auto* volatile three = new (std::nothrow) int[3];
+  CHECK(allocations.load() - before >= 3);
+  delete one;
+  delete two;
+  delete[] three;
+}
+
+TEST_CASE("allocations: a call that allocates is seen") {
+  const auto allocates = []() -> asio::awaitable<int> {
+    auto* volatile p = new int(1);
+    delete p;
+    co_return 1;
+  };
+  CHECK(count(hf::pipeline(), allocates) >= measured);
+}
+
+TEST_CASE("allocations: empty pipeline") {
+  skip_without_recycling();
+  check_none(hf::pipeline());
+}
+
+TEST_CASE("allocations: timeout") {
+  skip_without_recycling();
+  check_none(hf::pipeline().with(hf::timeout{10s}));
+}
+
+TEST_CASE("allocations: detaching timeout") {
+  skip_without_recycling();
+  // The callable is shared with the attempt that may outlive the operation: one allocation.
+  const auto pipeline =
+      hf::pipeline().with(hf::timeout{.after = 10s, .mode = hf::timeout_mode::detach});
+  CHECK(count(pipeline, suspends) <= measured);
+}
+
+TEST_CASE("allocations: retry") {
+  skip_without_recycling();
+  check_none(hf::pipeline().with(hf::retry{}));
+}
+
+TEST_CASE("allocations: circuit breaker") {
+  skip_without_recycling();
+  check_none(hf::pipeline().with(
+      hf::circuit_breaker{{.failure_rate = 0.5, .window = 10s, .minimum_calls = 20}}));
+}
+
+TEST_CASE("allocations: bulkhead") {
+  skip_without_recycling();
+  check_none(hf::pipeline().with(hf::bulkhead{{.limit = 4, .queue = 4}}));
+}
+
+TEST_CASE("allocations: fallback") {
+  skip_without_recycling();
+  check_none(hf::pipeline().fallback(ready));
+}
+
+TEST_CASE("allocations: five policies") {
+  skip_without_recycling();
+  check_none(hf::pipeline()
+                 .with(hf::timeout{1s})
+                 .with(hf::retry{})
+                 .with(hf::circuit_breaker{})
+                 .with(hf::bulkhead{})
+                 .with(hf::timeout{5s})
+                 .fallback(3));
+}
+
+TEST_CASE("allocations: refusals") {
+  skip_without_recycling();
+  hf::circuit_breaker open{{.name = "a circuit that was opened by hand"}};
+  open.isolate();
+  CHECK(count(hf::pipeline().with(open), ready, false) == 0);
+
+  hf::circuit_breaker tripped{{.name = "tripped", .consecutive_failures = 1, .open_for = 1h}};
+  hf::detail::breaker_permit permit;
+  REQUIRE(tripped.core()->try_enter(permit, hf::clock::now()));
+  tripped.core()->leave(permit, hf::verdict::failure, hf::clock::now());
+  REQUIRE(tripped.state() == hf::breaker_state::open);
+  CHECK(count(hf::pipeline().with(tripped), ready, false) == 0);
+
+  hf::bulkhead full{{.name = "full", .limit = 1}};
+  REQUIRE(full.core()->try_acquire());
+  CHECK(count(hf::pipeline().with(full), ready, false) == 0);
+  full.core()->release();
+}

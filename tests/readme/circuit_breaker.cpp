@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSL-1.0
+// What docs/circuit_breaker.md shows.
+#include "scenario.hpp"
+
+#include <boost/asio/error.hpp>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace {
+
+/// A service that can be broken and mended.
+struct service {
+  bool down = false;
+  unsigned calls = 0;
+
+  auto call() {
+    return [this](hf::call_context& ctx) -> asio::awaitable<hf::result<std::string>> {
+      ++calls;
+      co_await hf::sleep_for(10ms, ctx.token());
+      if (down) co_return hf::failure(asio::error::connection_reset);
+      co_return "fine";
+    };
+  }
+};
+
+}  // namespace
+
+TEST_CASE("circuit_breaker: opens, refuses, is tried, closes") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    service gpt4;
+    auto ask = gpt4.call();
+    // [basic]
+    hf::circuit_breaker breaker{{.name = "gpt-4", .consecutive_failures = 3, .open_for = 30s}};
+    auto guard = hf::pipeline().with(breaker);
+
+    gpt4.down = true;
+    for (int i = 0; i < 3; ++i) std::ignore = co_await guard(ask);
+    CHECK(breaker.state() == hf::breaker_state::open);
+
+    // Refused at once: the service is left alone.
+    hf::result<std::string> answer = co_await guard(ask);
+    CHECK(answer.error().code() == hf::errc::circuit_open);
+    CHECK(answer.error().policy_name() == "gpt-4");
+    CHECK(answer.error().retry_after() == 30s);
+    CHECK(gpt4.calls == 3);
+
+    // When the time is up one call goes through as a probe. It answers: the circuit closes.
+    gpt4.down = false;
+    co_await hf::sleep_for(30s);
+    answer = co_await guard(ask);
+    CHECK(answer.value() == "fine");
+    CHECK(breaker.state() == hf::breaker_state::closed);
+    // [/basic]
+    CHECK(breaker.snapshot(time.now()).refused == 1);
+
+    gpt4.down = true;
+    for (int i = 0; i < 3; ++i) std::ignore = co_await guard(ask);
+    co_await hf::sleep_for(30s);
+    std::ignore = co_await guard(ask);
+    CHECK(breaker.state() == hf::breaker_state::open);
+    CHECK(breaker.remaining_open(time.now()) == 30s);
+  });
+}
+
+TEST_CASE("circuit_breaker: a rate over a window") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    service s;
+    auto ask = s.call();
+    // [rate]
+    // Half of at least twenty calls within ten seconds.
+    hf::circuit_breaker breaker{{.name = "search",
+                                 .consecutive_failures = 0,  // this rule is off
+                                 .failure_rate = 0.5,
+                                 .window = 10s,
+                                 .minimum_calls = 20}};
+    // [/rate]
+    const auto guard = hf::pipeline().with(breaker);
+    for (int i = 0; i < 19; ++i) {
+      s.down = i % 2 == 0;
+      std::ignore = co_await guard(ask);
+    }
+    CHECK(breaker.state() == hf::breaker_state::closed);
+    CHECK(breaker.snapshot(time.now()).calls_in_window == 19);
+    CHECK(breaker.snapshot(time.now()).bad_in_window == 10);
+    s.down = false;
+    std::ignore = co_await guard(ask);
+    CHECK(breaker.state() == hf::breaker_state::open);
+  });
+}
+
+TEST_CASE("circuit_breaker: what it counts") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    const auto call = []() -> asio::awaitable<int> { co_return 1; };
+    for (const auto v : {hf::verdict::success, hf::verdict::slow, hf::verdict::failure,
+                         hf::verdict::throttled, hf::verdict::overloaded,
+                         hf::verdict::request_fault, hf::verdict::neutral}) {
+      hf::circuit_breaker breaker{{.consecutive_failures = 10}};
+      const auto guard =
+          hf::pipeline().with(breaker).classify([v](const int&) { return v; });
+      std::ignore = co_await guard(call);
+      const bool bad = v == hf::verdict::failure || v == hf::verdict::slow ||
+                       v == hf::verdict::overloaded;
+      INFO(hf::to_string(v));
+      CHECK(breaker.snapshot(time.now()).consecutive_failures == (bad ? 1u : 0u));
+    }
+  });
+}
+
+TEST_CASE("circuit_breaker: a request at fault opens nothing") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    // [classifier]
+    struct reply {
+      int status;
+      std::string body;
+    };
+    auto judge = [](const reply& r) {
+      if (r.status >= 500) return hf::verdict::failure;
+      if (r.status == 429) return hf::verdict::throttled;
+      if (r.status >= 400) return hf::verdict::request_fault;
+      return hf::verdict::success;
+    };
+    hf::circuit_breaker breaker{{.name = "api", .consecutive_failures = 3}};
+    auto guard = hf::pipeline().with(breaker).classify(judge);
+
+    auto not_found = []() -> asio::awaitable<reply> { co_return reply{404, "no such user"}; };
+    for (int i = 0; i < 100; ++i) std::ignore = co_await guard(not_found);
+    CHECK(breaker.state() == hf::breaker_state::closed);
+
+    auto down = []() -> asio::awaitable<reply> { co_return reply{503, ""}; };
+    for (int i = 0; i < 3; ++i) std::ignore = co_await guard(down);
+    CHECK(breaker.state() == hf::breaker_state::open);
+    // [/classifier]
+  });
+}
+
+TEST_CASE("circuit_breaker: events and the hand on the switch") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    service s;
+    auto ask = s.call();
+    std::vector<std::string> log;
+    // [events]
+    hf::circuit_breaker breaker{{.name = "gpt-4"}};
+    hf::subscription watching = breaker.on_transition([&](const hf::breaker_transition& t) {
+      log.push_back(t.name + ": " + std::string(to_string(t.from)) + " -> " +
+                    std::string(to_string(t.to)) + ", " + std::string(to_string(t.cause)));
+    });
+
+    breaker.isolate(time.now());  // before a migration, say
+    CHECK(log.back() == "gpt-4: closed -> isolated, isolated_by_hand");
+
+    auto guard = hf::pipeline().with(breaker);
+    hf::result<std::string> answer = co_await guard(ask);
+    CHECK(answer.error().code() == hf::errc::circuit_isolated);
+
+    breaker.reset(time.now());
+    CHECK(log.back() == "gpt-4: isolated -> closed, reset_by_hand");
+    // [/events]
+    watching.cancel();
+    breaker.isolate(time.now());
+    CHECK(log.size() == 2);
+  });
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+// What docs/testing.md shows.
+#include "scenario.hpp"
+
+#include <boost/asio/detached.hpp>
+#include <boost/asio/error.hpp>
+#include <string>
+#include <tuple>
+#include <vector>
+
+// [a_test]
+TEST_CASE("the circuit is tried again after half an hour") {
+  asio::io_context ctx{1};
+  hf::testing::virtual_time time{ctx};
+
+  auto dial = []() -> asio::awaitable<hf::result<int>> {
+    co_return hf::failure(asio::error::connection_refused);
+  };
+  hf::circuit_breaker breaker{{.name = "db", .consecutive_failures = 1, .open_for = 30min}};
+  auto guard = hf::pipeline().with(breaker);
+
+  auto scenario = [&]() -> asio::awaitable<void> {
+    std::ignore = co_await guard(dial);
+    CHECK(breaker.remaining_open(time.now()) == 30min);  // the breaker's "now" is ours
+    co_await hf::sleep_for(30min);
+    CHECK(breaker.remaining_open(time.now()) == 0s);
+  };
+  std::exception_ptr thrown;
+  asio::co_spawn(ctx, scenario, [&](std::exception_ptr e) { thrown = e; });
+  time.run();
+  if (thrown) std::rethrow_exception(thrown);
+}
+// [/a_test]
+
+TEST_CASE("testing: step by step") {
+  // [steps]
+  asio::io_context ctx{1};
+  hf::testing::virtual_time time{ctx};
+
+  std::vector<std::string> log;
+  auto worker = [&]() -> asio::awaitable<void> {
+    log.push_back("begun");
+    co_await hf::sleep_for(10s);
+    log.push_back("half");
+    co_await hf::sleep_for(10s);
+    log.push_back("done");
+  };
+  asio::co_spawn(ctx, worker, asio::detached);
+
+  time.poll();  // what is ready now; no time passes
+  CHECK(log.back() == "begun");
+  CHECK(time.timers() == 1);
+
+  time.run_for(9s);  // nine seconds pass
+  CHECK(log.back() == "begun");
+
+  CHECK(time.step());  // to the next timer
+  CHECK(log.back() == "half");
+
+  time.run();  // until nothing is left to do
+  CHECK(log.back() == "done");
+  // [/steps]
+}
+
+namespace {
+
+// [trace]
+/// When the attempts of a retry with jitter began, from a seed.
+std::vector<hf::duration> trace(std::uint64_t seed) {
+  asio::io_context ctx{1};
+  hf::testing::virtual_time time{ctx, seed};
+  const hf::time_point start = time.now();
+  std::vector<hf::duration> begun;
+  auto fails = [&]() -> asio::awaitable<hf::result<int>> {
+    begun.push_back(time.now() - start);
+    co_return hf::failure(asio::error::connection_reset);
+  };
+  auto guard = hf::pipeline().with(hf::retry{.max_attempts = 5});
+  auto scenario = [&]() -> asio::awaitable<void> { std::ignore = co_await guard(fails); };
+  asio::co_spawn(ctx, scenario, asio::detached);
+  time.run();
+  return begun;
+}
+// [/trace]
+
+}  // namespace
+
+TEST_CASE("testing: a seed decides all chance") {
+  // [seed]
+  CHECK(trace(1) == trace(1));
+  CHECK(trace(1) != trace(2));
+  // [/seed]
+}
+
+TEST_CASE("testing: a scripted call") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    // [script]
+    // One entry for each attempt: how long it takes, and what it gives.
+    struct line {
+      hf::duration takes;
+      hf::result<std::string> gives;
+    };
+    std::vector<line> script{{60s, "too late"},
+                             {10ms, hf::failure(asio::error::connection_reset)},
+                             {10ms, "at last"}};
+    std::size_t next = 0;
+    auto scripted = [&](hf::call_context& ctx) -> asio::awaitable<hf::result<std::string>> {
+      const line& now = script.at(next++);
+      co_await hf::sleep_for(now.takes, ctx.token());
+      co_return now.gives;
+    };
+    auto guard = hf::pipeline().with(hf::timeout{1s}).with(hf::retry{});
+    hf::result<std::string> answer = co_await guard(scripted);
+    CHECK(answer.value() == "at last");
+    CHECK(next == 3);
+    // [/script]
+  });
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <catch2/catch_all.hpp>
+#include <holdfast/detail/event_queue.hpp>
+#include <latch>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace hf = holdfast;
+using queue = hf::detail::event_queue<int>;
+using list = std::vector<int>;
+
+TEST_CASE("events arrive in order, at every listener", "[event_queue]") {
+  queue q;
+  list a;
+  list b;
+  const auto first = q.subscribe([&](int e) { a.push_back(e); });
+  const auto second = q.subscribe([&](int e) { b.push_back(e); });
+  q.push(1);
+  q.push(2);
+  CHECK(a.empty());  // not before `deliver`
+  q.deliver();
+  q.push(3);
+  q.deliver();
+  CHECK(a == list{1, 2, 3});
+  CHECK(b == a);
+}
+
+TEST_CASE("without listeners nothing is kept", "[event_queue]") {
+  queue q;
+  q.push(1);
+  q.deliver();
+  list a;
+  const auto sub = q.subscribe([&](int e) { a.push_back(e); });
+  q.push(2);
+  q.deliver();
+  CHECK(a == list{2});
+}
+
+TEST_CASE("what a listener causes comes after its own call, not inside it", "[event_queue]") {
+  queue q;
+  list a;
+  int depth = 0;
+  const auto sub = q.subscribe([&](int e) {
+    CHECK(++depth == 1);
+    a.push_back(e);
+    if (e < 4) {
+      q.push(e + 1);
+      q.deliver();
+    }
+    --depth;
+  });
+  list b;
+  const auto second = q.subscribe([&](int e) { b.push_back(e); });
+  q.push(1);
+  q.deliver();
+  CHECK(a == list{1, 2, 3, 4});
+  CHECK(b == list{1, 2, 3, 4});
+}
+
+TEST_CASE("a listener that throws is counted and disturbs nobody", "[event_queue]") {
+  queue q;
+  list a;
+  const auto bad = q.subscribe([](int) { throw std::runtime_error("no"); });
+  const auto worse = q.subscribe([](int e) { throw e; });
+  const auto good = q.subscribe([&](int e) { a.push_back(e); });
+  q.push(1);
+  q.push(2);
+  CHECK_NOTHROW(q.deliver());
+  CHECK(a == list{1, 2});
+  CHECK(q.errors() == 4);
+  q.push(3);
+  q.deliver();  // delivery goes on working
+  CHECK(a == list{1, 2, 3});
+}
+
+TEST_CASE("a subscription ends once, by cancel, destruction or assignment", "[event_queue]") {
+  queue q;
+  list a;
+  hf::subscription sub = q.subscribe([&](int e) { a.push_back(e); });
+  hf::subscription moved = std::move(sub);
+  q.push(1);
+  q.deliver();
+  SECTION("cancel") {
+    moved.cancel();
+    moved.cancel();
+  }
+  SECTION("assignment") { moved = hf::subscription(); }
+  SECTION("destruction") { const hf::subscription gone = std::move(moved); }
+  q.push(2);
+  q.deliver();
+  CHECK(a == list{1});
+}
+
+TEST_CASE("events that were pushed before the unsubscription are not delivered after it",
+          "[event_queue]") {
+  queue q;
+  list a;
+  auto sub = q.subscribe([&](int e) { a.push_back(e); });
+  q.push(1);
+  sub.cancel();
+  q.deliver();
+  CHECK(a.empty());
+}
+
+TEST_CASE("a listener may unsubscribe itself, and others", "[event_queue]") {
+  queue q;
+  list a;
+  list b;
+  hf::subscription self;
+  hf::subscription other;
+  self = q.subscribe([&](int e) {
+    a.push_back(e);
+    self.cancel();
+    other.cancel();
+  });
+  other = q.subscribe([&](int e) { b.push_back(e); });
+  q.push(1);
+  q.push(2);
+  q.deliver();
+  CHECK(a == list{1});
+  CHECK(b.empty());
+}
+
+TEST_CASE("a listener that comes during a delivery sees the events after it", "[event_queue]") {
+  queue q;
+  list late;
+  hf::subscription added;
+  const auto sub = q.subscribe([&](int e) {
+    if (e == 1) added = q.subscribe([&](int x) { late.push_back(x); });
+  });
+  q.push(1);
+  q.push(2);
+  q.deliver();
+  CHECK(late == list{2});
+}
+
+TEST_CASE("a listener may destroy the queue; a subscription may outlive it", "[event_queue]") {
+  auto q = std::make_unique<queue>();
+  list a;
+  hf::subscription sub = q->subscribe([&](int e) {
+    a.push_back(e);
+    q.reset();
+  });
+  q->push(1);
+  q->deliver();
+  CHECK(a == list{1});
+  CHECK_FALSE(q);
+  CHECK_NOTHROW(sub.cancel());
+}
+
+TEST_CASE("unsubscribing waits for a call under way on another thread", "[event_queue]") {
+  // Real threads.
+  for (int round = 0; round < 200; ++round) {
+    queue q;
+    std::latch inside(1);
+    std::atomic<bool> running{false};
+    auto sub = q.subscribe([&](int) {
+      running = true;
+      inside.count_down();
+      for (int i = 0; i < 100; ++i) std::this_thread::yield();
+      running = false;
+    });
+    q.push(1);
+    std::jthread deliverer([&] { q.deliver(); });
+    inside.wait();
+    sub.cancel();
+    REQUIRE_FALSE(running);
+  }
+}
+
+TEST_CASE("threads that push in an order deliver in that order, one at a time", "[event_queue]") {
+  // Real threads.
+  queue q;
+  std::mutex order;
+  int next = 0;
+  constexpr int each = 5'000;
+  list seen;
+  std::atomic<int> inside{0};
+  bool overlap = false;
+  const auto sub = q.subscribe([&](int e) {
+    if (++inside != 1) overlap = true;
+    seen.push_back(e);
+    --inside;
+  });
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < each; ++i) {
+          {
+            const std::lock_guard lock(order);
+            q.push(next++);
+          }
+          q.deliver();
+        }
+      });
+    }
+  }
+  q.deliver();
+  CHECK_FALSE(overlap);
+  REQUIRE(seen.size() == 4 * each);
+  CHECK(std::ranges::is_sorted(seen));
+}

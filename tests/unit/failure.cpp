@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+#include <catch2/catch_all.hpp>
+#include <holdfast/failure.hpp>
+#include <holdfast/result.hpp>
+#include <stdexcept>
+#include <string>
+
+namespace hf = holdfast;
+using hf::errc;
+using hf::failure;
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+namespace {
+
+/// An exception with an identity.
+struct odd {
+  int number;
+};
+
+}  // namespace
+
+TEST_CASE("an empty failure says nothing", "[failure]") {
+  const failure f;
+  CHECK_FALSE(f.code().failed());
+  CHECK_FALSE(f.exception());
+  CHECK(f.policy() == hf::policy_kind::none);
+  CHECK(f.policy_name().empty());
+  CHECK(f.attempts() == 0);
+  CHECK_FALSE(f.retry_after());
+}
+
+TEST_CASE("a failure takes the code that a thrown system_error carries", "[failure]") {
+  const boost::system::error_code refused = boost::asio::error::connection_refused;
+  const failure boosts(std::make_exception_ptr(boost::system::system_error(refused)));
+  CHECK(boosts.code() == refused);
+  const failure standards(
+      std::make_exception_ptr(std::system_error(std::make_error_code(std::errc::broken_pipe))));
+  CHECK(standards.code() == boost::system::errc::broken_pipe);
+  const failure other(std::make_exception_ptr(std::runtime_error("no")));
+  CHECK(other.code() == errc::exception);
+  const failure no_std_exception(std::make_exception_ptr(odd{7}));
+  CHECK(no_std_exception.code() == errc::exception);
+  CHECK(no_std_exception.exception() != nullptr);
+}
+
+TEST_CASE("raise throws the original exception unchanged", "[failure]") {
+  const auto original = std::make_exception_ptr(odd{42});
+  const failure f(original);
+  try {
+    f.raise();
+  } catch (const odd& e) {
+    CHECK(e.number == 42);
+    CHECK(std::current_exception() == original);  // the very same object
+  }
+  // So does the value of a result.
+  const hf::result<int> r(BOOST_OUTCOME_V2_NAMESPACE::in_place_type<failure>, f);
+  CHECK_THROWS_AS(r.value(), odd);
+}
+
+TEST_CASE("without an exception raise throws hf::error with the failure", "[failure]") {
+  const failure f(errc::circuit_open, hf::policy_kind::circuit_breaker, "gpt-4", 3s);
+  const hf::result<void> r(BOOST_OUTCOME_V2_NAMESPACE::in_place_type<failure>, f);
+  try {
+    r.value();
+    FAIL("no exception");
+  } catch (const boost::system::system_error& e) {
+    CHECK(e.code() == errc::circuit_open);
+    const auto* error = dynamic_cast<const hf::error*>(&e);
+    REQUIRE(error);
+    CHECK(error->why().policy_name() == "gpt-4");
+    CHECK(error->why().retry_after() == 3s);
+    CHECK_THAT(e.what(), Catch::Matchers::ContainsSubstring("circuit_breaker 'gpt-4'"));
+  }
+}
+
+TEST_CASE("the message says who, why, how often and until when", "[failure]") {
+  CHECK(failure(errc::cancelled).message() == "the caller cancelled the operation");
+  CHECK(failure(std::make_exception_ptr(std::runtime_error("disk full"))).message() == "disk full");
+  CHECK(failure(std::make_exception_ptr(odd{1})).message() ==
+        "an exception that is no std::exception");
+  failure f(errc::circuit_open, hf::policy_kind::circuit_breaker, "gpt-4", 1500ms);
+  CHECK(f.message() == "circuit_breaker 'gpt-4': the circuit is open, retry after 1500ms");
+  f.set_attempts(3);
+  CHECK(f.message() ==
+        "circuit_breaker 'gpt-4': the circuit is open (after 3 attempts), retry after 1500ms");
+  failure t(errc::attempt_timeout, hf::policy_kind::timeout, {});
+  t.set_attempts(1);
+  CHECK(t.message() == "timeout: the attempt timed out");
+}
+
+TEST_CASE("a hint is kept, a negative one ignored", "[failure]") {
+  failure f(boost::asio::error::try_again);
+  CHECK_FALSE(f.retry_after());
+  CHECK(f.with_retry_after(0s).retry_after() == 0s);
+  CHECK(f.with_retry_after(5s).retry_after() == 5s);
+  CHECK(f.with_retry_after(-1s).retry_after() == 5s);
+  CHECK_FALSE(failure(errc::shed).with_retry_after(-1ns).retry_after());
+  CHECK_FALSE(failure(errc::shed, hf::policy_kind::retry, "x").retry_after());
+}
+
+TEST_CASE("a failure outlives the policy's name, which is cut where it is too long", "[failure]") {
+  std::optional<failure> f;
+  {
+    const std::string name(100, 'n');
+    f.emplace(errc::bulkhead_full, hf::policy_kind::bulkhead, name);
+  }
+  CHECK(f->policy_name() == std::string(hf::short_name::capacity, 'n'));
+  CHECK(hf::short_name().view().empty());
+  CHECK(hf::short_name("exact").view() == "exact");
+}
