@@ -30,12 +30,12 @@ asio::awaitable<std::string> agent(hf::call_context& ctx) {
 
 asio::awaitable<void> scenario() {
   auto guard = hf::pipeline().with(hf::timeout{30s});
-  const auto tags = std::make_shared<const hf::tag_set>(hf::tag_set{{"tenant", "acme"}});
+  const hf::tag_set tags{{"tenant", "acme"}};
 
   // The caller's own deadline, as a gateway gets it from its client.
   auto& time = hf::time_service::of(co_await asio::this_coro::executor);
   hf::result<std::string> answer =
-      co_await guard(agent, {.deadline = time.precise_now() + 5s, .tags = tags});
+      co_await guard(agent, {.deadline = time.precise_now() + 5s, .tags = &tags});
   fmt::print("what was found in time: {}\n", answer.value());
   expect(answer.value() == "three pages; three pages; ");
 

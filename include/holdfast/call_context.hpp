@@ -6,8 +6,10 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <holdfast/call_options.hpp>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/deadline_alarm.hpp>
 #include <holdfast/time/time_service.hpp>
 #include <string_view>
+#include <utility>
 
 namespace holdfast {
 
@@ -50,8 +52,13 @@ class call_context {
     return tags_ ? tags_->find(key) : std::string_view();
   }
 
+  /// All tags of the operation; null for none.
+  const tag_set* tags() const noexcept { return tags_; }
+
   /// Whether the attempt was asked to stop, by a timeout or by the caller.
-  bool cancelled() const noexcept { return reason_ != detail::cancel_reason::none; }
+  bool cancelled() const noexcept {
+    return reason_ != detail::cancel_reason::none || (unarmed_ && now() >= deadline_);
+  }
 
   /// The completion token for the call's operations: `co_await op(ctx.token())`. As cheap as
   /// `asio::deferred`; the operation ends with `operation_aborted` when the attempt is cancelled.
@@ -60,7 +67,10 @@ class call_context {
   /// The slot that the token binds: for operations that take a slot directly. It holds the handler
   /// of one operation at a time and hears timeouts; the caller's own cancellation reaches the
   /// operation through the token only.
-  asio::cancellation_slot slot() noexcept { return signal_.slot(); }
+  asio::cancellation_slot slot() {
+    if (unarmed_) std::exchange(unarmed_, nullptr)->start(*time_, deadline_);
+    return signal_.slot();
+  }
 
  protected:
   explicit call_context(time_service& time) noexcept : time_(&time) {}
@@ -95,6 +105,8 @@ class call_context {
   time_service* time_;
   time_point deadline_ = never;
   asio::cancellation_signal signal_;
+  /// The alarm of the deadline, until somebody can hear it: a call that never waits never arms it.
+  detail::deadline_alarm* unarmed_ = nullptr;
   const tag_set* tags_ = nullptr;
   unsigned attempt_ = 0;
   detail::cancel_reason reason_ = detail::cancel_reason::none;

@@ -4,7 +4,6 @@
 
 #include <holdfast/clock.hpp>
 #include <initializer_list>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,8 +49,9 @@ struct call_options {
   /// it only after failures that are known to have happened before.
   bool idempotent = true;
 
-  /// Shared with the call's context; null for none.
-  std::shared_ptr<const tag_set> tags = nullptr;
+  /// What the call's context shows as its tags; null for none, or for the parent's. Must outlive the
+  /// operation. An attempt that a detaching timeout may leave behind gets a copy.
+  const tag_set* tags = nullptr;
 
   /// The context of the call in which this operation runs: its deadline bounds this one, its
   /// cancellation ends it.

@@ -70,6 +70,10 @@ class chain {
   auto classify(Classifier classifier) && {
     return wrap(detail::replace_classifier(std::move(stack_), std::move(classifier)));
   }
+  template <class Classifier>
+  auto classify(Classifier classifier) const& {
+    return chain(*this).classify(std::move(classifier));
+  }
 
   /// Starts the operation as an awaitable, in the chain of the coroutine that awaits it.
   asio::awaitable<result<value_type>> run(call_options options = {}) && {

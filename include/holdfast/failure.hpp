@@ -57,7 +57,8 @@ class failure {
   policy_kind policy() const noexcept { return policy_; }
   std::string_view policy_name() const noexcept { return name_.view(); }
 
-  /// How many attempts were started before the operation ended.
+  /// How many attempts of the call were started before the operation ended; those of fallbacks are
+  /// not counted.
   unsigned attempts() const noexcept { return attempts_; }
 
   /// After how long a new try may succeed, where somebody knows it: the remaining time of an open

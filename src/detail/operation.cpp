@@ -14,18 +14,14 @@ duration call_context::remaining() const noexcept {
 
 namespace detail {
 
-operation::operation(const asio::any_io_executor& ex, const call_options& o)
-    : call_context(time_service::of(ex)),
-      options(o),
-      serialised_by(time_->affinity_of(ex)) {
-  tags_ = o.tags.get();
-  attempt_ = 1;
-  limit.at = o.deadline;
-  if (o.parent) {
-    limit.at = std::min(limit.at, o.parent->deadline());
-    o.parent->slot().emplace<forward_cancellation>(this);
+void operation::open() {
+  if (options.parent) {
+    limit.at = std::min(limit.at, options.parent->deadline());
+    if (!tags_) tags_ = options.parent->tags();
+    options.parent->slot().emplace<forward_cancellation>(this);
+  } else {
+    options.ledger->begin();
   }
-  if (o.ledger && !o.parent) o.ledger->begin();
 }
 
 bool operation::refuse_late() noexcept {

@@ -220,8 +220,8 @@ TEST_CASE("results: tags reach the call") {
     auto ask = [](hf::call_context& ctx) -> asio::awaitable<std::string> {
       co_return "for " + std::string(ctx.tag("tenant"));
     };
-    auto tags = std::make_shared<const hf::tag_set>(hf::tag_set{{"tenant", "acme"}});
-    hf::result<std::string> answer = co_await hf::pipeline()(ask, {.tags = tags});
+    const hf::tag_set tags{{"tenant", "acme"}};
+    hf::result<std::string> answer = co_await hf::pipeline()(ask, {.tags = &tags});
     CHECK(answer.value() == "for acme");
     // [/tags]
   });

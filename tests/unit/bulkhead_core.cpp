@@ -4,7 +4,7 @@
 #include <catch2/catch_all.hpp>
 #include <deque>
 #include <holdfast/detail/bulkhead_core.hpp>
-#include <holdfast/time/time_service.hpp>
+#include <holdfast/detail/operation.hpp>
 #include <memory>
 #include <random>
 #include <thread>
@@ -19,16 +19,14 @@ namespace {
 
 /// One operation that wants a permit.
 struct customer {
-  explicit customer(asio::io_context& context) : executor(context.get_executor()) {
-    place.wait = &wait;
-  }
-  admission ask(bulkhead_core& core) {
-    return core.acquire_or_enqueue(
-        place, [this] { wait.prepare(hf::time_service::of(executor), {}); });
-  }
-  asio::any_io_executor executor;
-  hf::detail::wait_state wait;
-  hf::detail::bulkhead_waiter place;
+  explicit customer(asio::io_context& context) : operation(context.get_executor(), options) {}
+  admission ask(bulkhead_core& core) { return core.acquire_or_enqueue(operation, place); }
+  bool granted() const { return place && place->wait.granted(); }
+  hf::detail::wait_end finish() { return place->wait.finish(); }
+
+  hf::call_options options;
+  hf::detail::operation operation;
+  hf::detail::turn* place = nullptr;
 };
 
 }  // namespace
@@ -54,7 +52,7 @@ TEST_CASE("without a queue a full bulkhead refuses at once", "[bulkhead]") {
   REQUIRE(core.try_acquire());
   customer c(context);
   CHECK(c.ask(core) == admission::refused);
-  CHECK_FALSE(c.place.linked);
+  CHECK(c.place == nullptr);
   core.release();
   CHECK(c.ask(core) == admission::granted);
   core.release();
@@ -73,16 +71,16 @@ TEST_CASE("the queue is first in first out and bounded", "[bulkhead]") {
   CHECK(c.ask(core) == admission::refused);
   CHECK(core.waiting() == 2);
   core.release();
-  CHECK(a.wait.granted());
-  CHECK_FALSE(b.wait.granted());
+  CHECK(a.granted());
+  CHECK_FALSE(b.granted());
   CHECK(core.in_use() == 1);
   CHECK(core.waiting() == 1);
   CHECK(c.ask(core) == admission::queued);
-  CHECK(a.wait.finish() == hf::detail::wait_end::granted);
+  CHECK(a.finish() == hf::detail::wait_end::granted);
   core.release();
-  CHECK(b.wait.granted());
+  CHECK(b.granted());
   core.release();
-  CHECK(c.wait.granted());
+  CHECK(c.granted());
   core.release();
   CHECK(core.in_use() == 0);
   CHECK(core.waiting() == 0);
@@ -109,35 +107,35 @@ TEST_CASE("who leaves the queue is skipped; a permit given meanwhile goes on", "
   customer c(context);
   for (auto* x : {&a, &b, &c}) REQUIRE(x->ask(core) == admission::queued);
   SECTION("from the middle") {
-    core.abandon(b.place);
+    core.abandon(*b.place);
     CHECK(core.waiting() == 2);
     core.release();
-    CHECK(a.wait.granted());
+    CHECK(a.granted());
     core.release();
-    CHECK(c.wait.granted());
-    CHECK_FALSE(b.wait.granted());
+    CHECK(c.granted());
+    CHECK_FALSE(b.granted());
     core.release();
   }
   SECTION("with the permit in hand") {
     core.release();
-    REQUIRE(a.wait.granted());
-    core.abandon(a.place);
-    CHECK(b.wait.granted());
+    REQUIRE(a.granted());
+    core.abandon(*a.place);
+    CHECK(b.granted());
     CHECK(core.in_use() == 1);
     core.release();
     core.release();
   }
   SECTION("twice is once") {
-    core.abandon(a.place);
-    core.abandon(a.place);
+    core.abandon(*a.place);
+    core.abandon(*a.place);
     CHECK(core.waiting() == 2);
     core.release();
-    CHECK(b.wait.granted());
+    CHECK(b.granted());
     core.release();
     core.release();
   }
   SECTION("everybody: the permit is free again") {
-    for (auto* x : {&a, &b, &c}) core.abandon(x->place);
+    for (auto* x : {&a, &b, &c}) core.abandon(*x->place);
     CHECK(core.waiting() == 0);
     core.release();
     CHECK(core.in_use() == 0);
@@ -156,11 +154,11 @@ TEST_CASE("a wait that has ended otherwise is passed over", "[bulkhead]") {
   customer b(context);
   REQUIRE(a.ask(core) == admission::queued);
   REQUIRE(b.ask(core) == admission::queued);
-  CHECK(a.wait.finish() == hf::detail::wait_end::elapsed);  // resumed, but not yet out of the queue
+  CHECK(a.finish() == hf::detail::wait_end::elapsed);  // resumed, but not yet out of the queue
   core.release();
-  CHECK(b.wait.granted());
+  CHECK(b.granted());
   CHECK(core.in_use() == 1);
-  core.abandon(a.place);
+  core.abandon(*a.place);
   CHECK(core.waiting() == 0);
   CHECK(core.in_use() == 1);
   core.release();
@@ -191,8 +189,8 @@ TEST_CASE("bulkhead model check", "[bulkhead]") {
     if (waiting.empty()) return;
     customer* c = waiting.front();
     waiting.pop_front();
-    REQUIRE(c->wait.granted());
-    REQUIRE(c->wait.finish() == hf::detail::wait_end::granted);
+    REQUIRE(c->granted());
+    REQUIRE(c->finish() == hf::detail::wait_end::granted);
     holding.push_back(c);
   };
   for (int i = 0; i < 3000; ++i) {
@@ -221,15 +219,15 @@ TEST_CASE("bulkhead model check", "[bulkhead]") {
       case 3: {
         if (waiting.empty()) break;
         customer* c = take(waiting);
-        REQUIRE(c->wait.finish() == hf::detail::wait_end::elapsed);
-        core.abandon(c->place);
+        REQUIRE(c->finish() == hf::detail::wait_end::elapsed);
+        core.abandon(*c->place);
         idle.push_back(c);
         break;
       }
     }
     REQUIRE(core.in_use() == holding.size());
     REQUIRE(core.waiting() == waiting.size());
-    for (customer* c : waiting) REQUIRE_FALSE(c->wait.granted());
+    for (customer* c : waiting) REQUIRE_FALSE(c->granted());
   }
   while (!holding.empty()) {
     take(holding);

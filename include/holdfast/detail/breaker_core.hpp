@@ -41,7 +41,7 @@ class breaker_core {
 
   /// Takes an admission back, with what the call says of the service. Neutral verdicts only give
   /// the place back; `now` is not used for them.
-  void leave(const breaker_permit& permit, verdict v, time_point now) {
+  [[gnu::always_inline]] void leave(const breaker_permit& permit, verdict v, time_point now) {
     if (permit.probe == 0 && v == verdict::success) [[likely]] {
       if (word_.load(std::memory_order_acquire) != permit.word) return;
       if (consecutive_.load(std::memory_order_relaxed) != 0) {

@@ -33,16 +33,16 @@ template <class Handler>
 struct context_handler {
   using cancellation_slot_type = asio::cancellation_slot;
 
-  cancellation_slot_type get_cancellation_slot() const noexcept { return context->slot(); }
+  cancellation_slot_type get_cancellation_slot() const noexcept { return slot; }
 
   template <class... Args>
   void operator()(Args&&... args) {
-    context->slot().clear();
+    if (slot.has_handler()) slot.clear();
     std::move(handler)(std::forward<Args>(args)...);
   }
 
   Handler handler;
-  call_context* context;
+  asio::cancellation_slot slot;
 };
 
 template <class Initiation>
@@ -51,7 +51,7 @@ struct context_initiation {
   void operator()(Handler&& handler, Args&&... args) {
     context_token_access::listen(*context, handler);
     std::move(initiation)(
-        context_handler<std::decay_t<Handler>>{std::forward<Handler>(handler), context},
+        context_handler<std::decay_t<Handler>>{std::forward<Handler>(handler), context->slot()},
         std::forward<Args>(args)...);
   }
 

@@ -57,7 +57,15 @@ struct turn {
 /// It is the context of the call as well, unless the attempt runs on a chain of its own.
 class operation final : public call_context, private deadline_alarm {
  public:
-  operation(const asio::any_io_executor& executor, const call_options& options);
+  operation(const asio::any_io_executor& executor, const call_options& o)
+      : call_context(time_service::of(executor)),
+        options(o),
+        serialised_by(time_->affinity_of(executor)) {
+    attempt_ = 1;
+    tags_ = o.tags;
+    limit.at = o.deadline;
+    if (o.parent || o.ledger) [[unlikely]] open();
+  }
   ~operation() { disarm(); }
 
   time_service& time() const noexcept { return *time_; }
@@ -82,13 +90,16 @@ class operation final : public call_context, private deadline_alarm {
   }
 
   /// Arms the deadline of an attempt that runs in the caller's chain.
-  void arm() {
-    if (deadline_ != never) deadline_alarm::start(*time_, deadline_);
+  void arm() noexcept {
+    if (deadline_ != never) unarmed_ = this;
   }
   void arm_on(const asio::any_io_executor& strand) {
     if (deadline_ != never) deadline_alarm::start_on(strand, *time_, deadline_);
   }
-  void disarm() noexcept { deadline_alarm::stop(*time_); }
+  void disarm() noexcept {
+    unarmed_ = nullptr;
+    deadline_alarm::stop(*time_);
+  }
 
   bool refuse(const holdfast::detail::refusal& r) noexcept {
     refused = r;
@@ -159,6 +170,7 @@ class operation final : public call_context, private deadline_alarm {
   void set_attempt(unsigned n) noexcept { attempt_ = n; }
 
  private:
+  void open();
   void ring() override;
   bool refuse_late() noexcept;
 

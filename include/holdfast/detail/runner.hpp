@@ -43,8 +43,8 @@ class attempt_context : public call_context {
     deadline_ = op.deadline();
     attempt_ = op.attempt();
     reason_ = cancel_reason::none;
-    kept_tags_ = op.options.tags;
-    tags_ = kept_tags_.get();
+    tags_ = op.tags();
+    if (op.limit.detach && tags_) tags_ = &kept_tags_.emplace(*tags_);
   }
   /// Cancels the chain, and through it whatever the attempt awaits with this context's token.
   void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why) {
@@ -53,7 +53,7 @@ class attempt_context : public call_context {
   }
 
  private:
-  std::shared_ptr<const tag_set> kept_tags_;
+  std::optional<tag_set> kept_tags_;
 };
 
 /// A coroutine chain of our own, with its own cancellation, which runs one attempt after another.

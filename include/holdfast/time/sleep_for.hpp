@@ -7,6 +7,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/wait_state.hpp>
 #include <memory>
@@ -30,7 +31,8 @@ class sleep_operation {
                      completion{std::move(op), std::move(handler)});
   }
 
-  explicit sleep_operation(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  explicit sleep_operation(asio::any_io_executor executor)
+      : executor_(std::move(executor)), work_(executor_) {}
 
  private:
   /// Keeps the operation until it runs: dropped with the execution context, it takes it along.
@@ -50,6 +52,8 @@ class sleep_operation {
   };
 
   asio::any_io_executor executor_;
+  // The timer is no work of the context, but a sleep is: `run()` waits for it.
+  asio::executor_work_guard<asio::any_io_executor> work_;
   wait_state wait_;
 };
 

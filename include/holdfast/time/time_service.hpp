@@ -69,14 +69,14 @@ class time_service final : public asio::execution_context::service {
 
   /// Arms a timer that is not armed. Its callback runs at or after `when`, on a thread of the
   /// context, under this service's lock where the context is not serial: it must only hand on.
-  void arm(timer_entry& timer, time_point when) {
+  [[gnu::always_inline]] void arm(timer_entry& timer, time_point when) {
     if (shared_or_virtual_) [[unlikely]] return arm_elsewhere(timer, when);
     wheel_.insert(timer, when);
     if (when < programmed_) [[unlikely]] program(when);
   }
 
   /// Disarms a timer; nothing happens if it is not armed. Its callback is not running afterwards.
-  void disarm(timer_entry& timer) noexcept {
+  [[gnu::always_inline]] void disarm(timer_entry& timer) noexcept {
     if (shared_or_virtual_) [[unlikely]] return disarm_elsewhere(timer);
     if (timer.linked()) wheel_.remove(timer);
   }
