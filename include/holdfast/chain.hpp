@@ -24,8 +24,9 @@ namespace holdfast {
 /// is `void(hf::result<T>)`. It then runs on a coroutine chain of its own. `run()` gives an
 /// awaitable in the caller's chain, and takes options; a `pipeline`, made once, is cheaper still.
 ///
-/// Started as a temporary it owns what it needs; started as an lvalue it copies the call and must
-/// outlive the operation.
+/// Started as a temporary it owns what it needs. A named chain is awaited as `chain.run()`: that
+/// copies the call, and the chain must outlive the operation. (Asio awaits only operations that are
+/// rvalues, so `co_await std::move(chain)` works as well, once.)
 template <class Call, class Stack>
 class chain {
  public:

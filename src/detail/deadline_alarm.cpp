@@ -68,12 +68,12 @@ asio::execution_context::id block_pool::id;
 }  // namespace
 
 void deadline_alarm::start_on(const asio::any_io_executor& strand, time_service& time,
-                              time_point when) {
+                              time_point deadline) {
   auto& b = service_cache<block_pool>::get(time.context()).take();
   b.executor = strand;
   b.alarm = this;
   remote_ = &b;
-  time.arm(b, when);
+  time.arm(b, deadline);
 }
 
 void deadline_alarm::stop_remote(time_service& time) noexcept {

@@ -92,11 +92,11 @@ void runner_base::deliver() {
   }
 }
 
-void runner_base::arm(time_point when) {
+void runner_base::arm(time_point deadline) {
   if (serialised_by_ == affinity::context) {
-    deadline_alarm::start(time_, when);
+    deadline_alarm::start(time_, deadline);
   } else {
-    deadline_alarm::start_on(executor_, time_, when);
+    deadline_alarm::start_on(executor_, time_, deadline);
   }
 }
 
@@ -106,9 +106,10 @@ void runner_base::ring() {
     context.cancel_attempt(signal_, cancel_reason::deadline);
     if (!limit_.detach || !waiter_) return;
     in_grace_ = true;
-    if (limit_.detach->grace > duration::zero()) {
+    const time_point leave_at = saturating_add(limit_.detach_at, limit_.detach->grace);
+    if (leave_at > time_.precise_now()) {
       deadline_alarm::stop(time_);
-      arm(saturating_add(time_.precise_now(), limit_.detach->grace));
+      arm(leave_at);
       return;
     }
   }

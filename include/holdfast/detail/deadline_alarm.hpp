@@ -18,13 +18,13 @@ class deadline_alarm : private timer_entry {
   deadline_alarm() noexcept : timer_entry(&on_timer, &on_context_shutdown) {}
 
   /// Arms on a context that one thread runs.
-  void start(time_service& time, time_point when) {
+  void start(time_service& time, time_point deadline) {
     armed_ = true;
-    time.arm(*this, when);
+    time.arm(*this, deadline);
   }
 
   /// Arms on an executor that is a strand.
-  void start_on(const asio::any_io_executor& strand, time_service& time, time_point when);
+  void start_on(const asio::any_io_executor& strand, time_service& time, time_point deadline);
 
   /// Disarms: the alarm does not ring any more. To be called before the destruction.
   void stop(time_service& time) noexcept {

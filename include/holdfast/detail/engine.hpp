@@ -247,6 +247,12 @@ asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation
   co_return v;
 }
 
+// GCC does not see that Asio's frames are allocated and freed by the same pair of operators.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 /// Runs one operation: walks down the layers, makes the attempt, walks up again, and does every
 /// wait in between. The only coroutine of ours in the way of a call.
 ///
@@ -351,6 +357,10 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
     }
   }
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 }  // namespace holdfast::detail
 

@@ -67,7 +67,7 @@ layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...
   if constexpr (std::same_as<Layer, timeout_layer>) {
     std::apply(
         [&layer](const auto&... inner) {
-          const auto check = [&layer](const auto& other) {
+          [[maybe_unused]] const auto check = [&layer](const auto& other) {
             if constexpr (std::same_as<std::remove_cvref_t<decltype(other)>, timeout_layer>) {
               check_nested_timeouts(other.after(), layer.after());
             }

@@ -34,6 +34,8 @@ struct detach_state;
 struct deadline_scope {
   time_point at = never;
   errc code = errc::total_timeout;
+  /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
+  time_point detach_at = never;
   detach_state* detach = nullptr;
 };
 

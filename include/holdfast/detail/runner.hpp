@@ -123,7 +123,7 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
   std::uint64_t job() const noexcept { return job_.load(std::memory_order_relaxed); }
   void begin();
   void parked();
-  void arm(time_point when);
+  void arm(time_point deadline);
   void ring() override;
   void give_up();
 

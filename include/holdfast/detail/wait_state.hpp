@@ -27,9 +27,9 @@ class wait_state : private timer_entry {
 
   /// Opens the wait: from now on a permit can be granted. To be awaited with `start`, or closed
   /// with `finish`.
-  void prepare(time_service& time, asio::cancellation_slot slot) noexcept {
+  void prepare(time_service& time, asio::cancellation_slot cancellation) noexcept {
     time_ = &time;
-    slot_ = slot;
+    slot_ = cancellation;
     state_.store(state::open, std::memory_order_release);
   }
 

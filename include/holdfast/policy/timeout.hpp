@@ -66,7 +66,14 @@ class timeout_layer {
     const time_point from = options_.after >= precise_below ? op.now + op.time().resolution()
                                                             : op.time().precise_now();
     const time_point deadline = saturating_add(from, options_.after);
-    if (deadline < op.limit.at) op.limit = {deadline, code_, detach_.get()};
+    if (deadline < op.limit.at) {
+      op.limit.at = deadline;
+      op.limit.code = code_;
+    }
+    if (detach_ && deadline < op.limit.detach_at) [[unlikely]] {
+      op.limit.detach_at = deadline;
+      op.limit.detach = detach_.get();
+    }
     return step::go;
   }
 
