@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSL-1.0
+// expect: holdfast: the fallback's result does not convert to the call's result.
+#include <boost/asio/awaitable.hpp>
+#include <holdfast/resilient.hpp>
+#include <string>
+
+namespace hf = holdfast;
+
+boost::asio::awaitable<int> call() { co_return 1; }
+
+boost::asio::awaitable<void> use() {
+  const auto other = []() -> boost::asio::awaitable<std::string> { co_return "sorry"; };
+  auto answer = co_await hf::resilient(call).fallback(other);
+  static_cast<void>(answer);
+}

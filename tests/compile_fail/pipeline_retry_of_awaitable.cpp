@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSL-1.0
+// expect: holdfast: an awaitable runs once and cannot be retried
+#include <boost/asio/awaitable.hpp>
+#include <holdfast/resilient.hpp>
+#include <string>
+
+namespace hf = holdfast;
+
+boost::asio::awaitable<int> call() { co_return 1; }
+
+boost::asio::awaitable<void> use() {
+  auto guard = hf::pipeline().with(hf::retry{});
+  auto answer = co_await guard(call());
+  static_cast<void>(answer);
+}
