@@ -4,6 +4,7 @@
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <cstdint>
 #include <holdfast/call_options.hpp>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/deadline_alarm.hpp>
@@ -57,7 +58,8 @@ class call_context {
 
   /// Whether the attempt was asked to stop, by a timeout or by the caller.
   bool cancelled() const noexcept {
-    return reason_ != detail::cancel_reason::none || (unarmed_ && now() >= deadline_);
+    if (unarmed_ && now() >= deadline_) reason_ = detail::cancel_reason::deadline;
+    return reason_ != detail::cancel_reason::none;
   }
 
   /// The completion token for the call's operations: `co_await op(ctx.token())`. As cheap as
@@ -109,7 +111,7 @@ class call_context {
   detail::deadline_alarm* unarmed_ = nullptr;
   const tag_set* tags_ = nullptr;
   unsigned attempt_ = 0;
-  detail::cancel_reason reason_ = detail::cancel_reason::none;
+  mutable detail::cancel_reason reason_ = detail::cancel_reason::none;  // see `cancelled`
 };
 
 }  // namespace holdfast

@@ -56,6 +56,9 @@ struct call_options {
   /// The context of the call in which this operation runs: its deadline bounds this one, its
   /// cancellation ends it.
   call_context* parent = nullptr;
+
+  /// For the library: the operation is a link of its parent's, and writes to the parent's ledger.
+  bool is_link = false;
 };
 
 }  // namespace holdfast

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/system/errc.hpp>
@@ -19,9 +20,8 @@ void operation::open() {
     limit.at = std::min(limit.at, options.parent->deadline());
     if (!tags_) tags_ = options.parent->tags();
     options.parent->slot().emplace<forward_cancellation>(this);
-  } else {
-    options.ledger->begin();
   }
+  if (options.ledger && !options.is_link) options.ledger->begin();
 }
 
 bool operation::refuse_late() noexcept {

@@ -4,8 +4,8 @@
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/runner.hpp>
-#include <holdfast/policy/timeout.hpp>
 
 namespace holdfast::detail {
 
@@ -119,8 +119,12 @@ void runner_base::ring() {
 void runner_base::give_up() {
   // The cancellation may have ended the attempt already; it is then on its way to the waiter.
   if (!waiter_ || !sink_) return;
-  detached_ = limit_.detach->shared_from_this();
-  detached_->running.fetch_add(1, std::memory_order_relaxed);
+  detach_state& state = *limit_.detach;
+  if (state.running.fetch_add(1, std::memory_order_relaxed) >= state.limit) {
+    state.running.fetch_sub(1, std::memory_order_relaxed);
+    return;  // as many as may be are left behind: this one is waited for
+  }
+  detached_ = state.shared_from_this();
   abandon_sink();
   sink_ = nullptr;
   waiter_.post();

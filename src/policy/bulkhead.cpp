@@ -86,6 +86,7 @@ void bulkhead_layer::frame::give_back() noexcept {
 }
 
 step bulkhead_layer::enqueue(frame& f, operation& op) const {
+  if (core_->waiting() >= core_->options().queue) return refuse(op);
   const admission a = core_->acquire_or_enqueue(op, f.place);
   if (a == admission::refused) return refuse(op);
   f.core = core_.get();

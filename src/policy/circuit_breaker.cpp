@@ -41,7 +41,7 @@ circuit_breaker_options validated(circuit_breaker_options o) {
   faults.at_least("window", o.window, duration(10));
   faults.at_least("minimum_calls", o.minimum_calls, 1);
   faults.at_least("open_for", o.open_for, duration(1));
-  faults.at_least("half_open_probes", o.half_open_probes, 1);
+  faults.between("half_open_probes", o.half_open_probes, 1, 10'000);
   faults.at_least("successes_to_close", o.successes_to_close, 1);
   faults.at_least("probe_lease", o.probe_lease, duration(1));
   if (o.consecutive_failures == 0 && o.failure_rate == 0.0) {
@@ -176,7 +176,9 @@ void breaker_core::change_locked(breaker_state to, breaker_cause cause, time_poi
                       std::memory_order_relaxed);
   }
   word_.store(generation << state_bits | static_cast<std::uint64_t>(to), std::memory_order_release);
-  events_.push({options_.name, state_of(word), to, cause, now, generation});
+  if (state_of(word) != to) {
+    events_.push({options_.name, state_of(word), to, cause, now, generation});
+  }
 }
 
 duration breaker_core::remaining_open(time_point now) const noexcept {

@@ -16,7 +16,7 @@ timeout_layer::timeout_layer(const timeout& options, bool around_attempts)
   faults.at_least("max_detached", options.max_detached, 1);
   faults.raise_if_any("timeout");
   if (options.mode == timeout_mode::detach) {
-    detach_ = std::make_shared<detach_state>(options.max_detached, options.grace);
+    detach_ = std::make_shared<detach_state>(options.max_detached, options.grace, code_);
   }
 }
 

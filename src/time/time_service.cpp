@@ -52,7 +52,7 @@ class time_service::alarm_clock {
 asio::execution_context::id time_service::id;
 
 time_service::time_service(asio::execution_context& context)
-    : service(context), serial_(runs_in_one_thread(context)) {
+    : service(context) {
   choose_path();
 }
 
@@ -91,7 +91,14 @@ void time_service::disarm_elsewhere(timer_entry& timer) noexcept {
 
 void time_service::make_alarm(const asio::any_io_executor& executor) {
   const maybe_lock lock(*this);
-  if (!alarm_) alarm_ = std::make_unique<alarm_clock>(detail::base_executor(executor));
+  if (!alarm_) {
+    const auto base = detail::base_executor(executor);
+    alarm_ = std::make_unique<alarm_clock>(base);
+    // A thread_pool has the hint as well, but whoever starts an operation is not its one thread.
+    if (base.target<asio::io_context::executor_type>() && runs_in_one_thread(context())) {
+      set_serial();
+    }
+  }
   alarm_ready_.store(true, std::memory_order_release);
 }
 
@@ -128,7 +135,7 @@ std::uint64_t time_service::random() noexcept {
   return engine();
 }
 
-affinity time_service::affinity_of_uncommon(const asio::any_io_executor& executor) const noexcept {
+affinity time_service::strand_or_none(const asio::any_io_executor& executor) noexcept {
   const bool is_strand = executor.target<asio::strand<io_executor>>() ||
                          executor.target<asio::strand<pool_executor>>() ||
                          executor.target<asio::strand<asio::any_io_executor>>();

@@ -300,9 +300,7 @@ TEST_CASE("engine: who ended it, of nested timeouts and the caller") {
   }
 }
 
-// Known gap: the inner timeout's scope replaces the outer one's, and with it the right to detach.
-TEST_CASE("engine: an outer detaching timeout holds although an inner one has expired",
-          "") {
+TEST_CASE("engine: an outer detaching timeout holds although an inner one has expired") {
   in_virtual_time([](virtual_time& time) -> asio::awaitable<void> {
     const auto deaf_call = []() -> asio::awaitable<int> {
       co_await hf::sleep_for(1min, deaf());

@@ -102,7 +102,10 @@ TEST_CASE("circuit breaker: every option out of range is refused", "[options]") 
   CHECK(of(o{.window = 10ns}).empty());
   CHECK(of(o{.minimum_calls = 0}) == list{"minimum_calls = 0: must be at least 1"});
   CHECK(of(o{.open_for = 0s}) == list{"open_for = 0s: must be at least 1ns"});
-  CHECK(of(o{.half_open_probes = 0}) == list{"half_open_probes = 0: must be at least 1"});
+  CHECK(of(o{.half_open_probes = 0}) ==
+        list{"half_open_probes = 0: must be between 1 and 10000"});
+  CHECK(of(o{.half_open_probes = 10'001}) ==
+        list{"half_open_probes = 10001: must be between 1 and 10000"});
   CHECK(of(o{.successes_to_close = 0}) == list{"successes_to_close = 0: must be at least 1"});
   CHECK(of(o{.probe_lease = 0s}) == list{"probe_lease = 0s: must be at least 1ns"});
   const auto none = of(o{.consecutive_failures = 0, .failure_rate = 0});

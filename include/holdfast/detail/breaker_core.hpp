@@ -33,7 +33,7 @@ class breaker_core {
   bool try_enter(breaker_permit& permit, time_point now) {
     const std::uint64_t word = word_.load(std::memory_order_acquire);
     if (state_of(word) == breaker_state::closed) [[likely]] {
-      permit.word = word;
+      permit = {word, 0};
       return true;
     }
     return try_enter_slow(permit, word, now);

@@ -48,6 +48,7 @@ class bulkhead_core {
 
   /// Takes a permit or a place in the queue, with the operation's wait opened.
   admission acquire_or_enqueue(operation& op, turn*& place) {
+    turn& wish = op.prepare_wait();  // may allocate: before anything is counted
     const std::lock_guard lock(mutex_);
     std::uint64_t seen = word_.load(std::memory_order_relaxed);
     for (;;) {
@@ -58,8 +59,8 @@ class bulkhead_core {
       } else if (seen / waiting_one >= options_.queue) {
         return admission::refused;
       } else if (word_.compare_exchange_weak(seen, seen + waiting_one)) {
-        place = &op.prepare_wait();
-        link(*place);
+        place = &wish;
+        link(wish);
         return admission::queued;
       }
     }

@@ -9,6 +9,7 @@
 #include <exception>
 #include <holdfast/classifier.hpp>
 #include <holdfast/detail/call_traits.hpp>
+#include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/detail/runner.hpp>
 #include <holdfast/ledger.hpp>
@@ -97,11 +98,13 @@ template <class T>
   fail(outcome, failure(std::current_exception()));
 }
 template <class T>
-[[gnu::noinline]] void fail_with_refusal(outcome_slot<T>& outcome, operation& op) {
+[[gnu::noinline]] void fail_with_refusal(outcome_slot<T>& outcome, operation& op, verdict last) {
   if (op.options.ledger) op.record_refusal();
   // A refusal says less than an earlier failure of the service itself.
   if (!outcome || op.refused.code == errc::cancelled || is_refused(*outcome)) {
     fail(outcome, op.refusal_failure());
+  } else {
+    op.kept_verdict = last;
   }
   op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
 }
@@ -121,13 +124,20 @@ class chain_attempt {
           return attempt_of(call.get(), context);
         })) {}
 
+  ~chain_attempt() {
+    if (!chain_) return;
+    attempt_ = {};
+    chain_->give_back_unused();
+  }
+  chain_attempt(const chain_attempt&) = delete;
+
   template <class Handler>
   void start(operation& op, Handler&& handler) {
     op.pass_cancellation(handler, [chain = chain_, job = chain_->next_job()](auto) {
       chain->cancel_for_caller(job);
     });
     // Kept on this stack: the operation may end, and this object with it, before `start` returns.
-    const auto chain = chain_;
+    const auto chain = std::move(chain_);
     chain->start(std::move(attempt_), sink_, op.limit, std::forward<Handler>(handler));
   }
 
@@ -137,7 +147,7 @@ class chain_attempt {
     if (sink_.exception) {
       fail(outcome, failure(std::move(sink_.exception)));
     } else if (!sink_.value) {
-      fail(outcome, op.timeout_failure());
+      fail(outcome, failure(op.limit.detach->code, policy_kind::timeout, {}));
     } else if constexpr (std::is_void_v<value_type>) {
       conclude<T, Call>(outcome);
     } else {
@@ -146,7 +156,7 @@ class chain_attempt {
   }
 
  private:
-  std::shared_ptr<runner<value_type>> chain_;
+  std::shared_ptr<runner<value_type>> chain_;  // until it is started
   asio::awaitable<value_type> attempt_;
   attempt_sink<value_type> sink_;
 };
@@ -327,7 +337,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
     } else {
       // Refused by the layer `at`, or by the operation itself when the call was next.
       if (next == step::refuse) ++at;
-      fail_with_refusal(outcome, op);
+      fail_with_refusal(outcome, op, v);
       v = verdict::neutral;
     }
 

@@ -100,6 +100,11 @@ class layer_stack {
         at = I;
         return s;
       }
+      // A refused retry says nothing of the service; the outcome that stays, of an attempt before,
+      // does so for everybody who sees the attempts as one.
+      if constexpr (std::tuple_element_t<I, std::tuple<Layers...>>::kind == policy_kind::retry) {
+        if (op.kept_verdict) [[unlikely]] v = *op.kept_verdict;
+      }
       return leave_from<I + 1>(f, op, v, at);
     }
   }

@@ -60,14 +60,7 @@ struct turn {
 class operation final : public call_context, private deadline_alarm {
  public:
   operation(const asio::any_io_executor& executor, const call_options& o)
-      : call_context(time_service::of(executor)),
-        options(o),
-        serialised_by(time_->affinity_of(executor)) {
-    attempt_ = 1;
-    tags_ = o.tags;
-    limit.at = o.deadline;
-    if (o.parent || o.ledger) [[unlikely]] open();
-  }
+      : operation(time_service::locate(executor), o) {}
   ~operation() { disarm(); }
 
   time_service& time() const noexcept { return *time_; }
@@ -88,6 +81,9 @@ class operation final : public call_context, private deadline_alarm {
     if (caller_cancelled()) [[unlikely]] return refuse({.code = errc::cancelled});
     if (deadline_ != never && now >= deadline_) [[unlikely]] return refuse_late();
     reason_ = cancel_reason::none;
+    error = nullptr;
+    kept_verdict.reset();
+    if (auto left = signal_.slot(); left.has_handler()) [[unlikely]] left.clear();
     return true;
   }
 
@@ -121,11 +117,8 @@ class operation final : public call_context, private deadline_alarm {
 
   /// Cuts the connection to the parent's scope. Called on every regular end.
   void close(bool answered) {
-    if (options.parent) {
-      options.parent->slot().clear();
-    } else if (options.ledger) [[unlikely]] {
-      options.ledger->end(answered);
-    }
+    if (options.parent) [[unlikely]] options.parent->slot().clear();
+    if (options.ledger && !options.is_link) [[unlikely]] options.ledger->end(answered);
   }
 
   /// Opens the wait of a bulkhead's queue or of a retry's delay.
@@ -165,6 +158,8 @@ class operation final : public call_context, private deadline_alarm {
   detail::refusal refused;
   /// The failure that is on its way up, if the outcome is one.
   const failure* error = nullptr;
+  /// The verdict of an earlier attempt, where that attempt's outcome outlives a later refusal.
+  std::optional<verdict> kept_verdict;
   /// The service's hint, from the failure or from the classifier; negative if there is none.
   duration retry_after{-1};
   unsigned attempts_started = 0;
@@ -172,6 +167,14 @@ class operation final : public call_context, private deadline_alarm {
   void set_attempt(unsigned n) noexcept { attempt_ = n; }
 
  private:
+  operation(time_service::place where, const call_options& o)
+      : call_context(*where.service), options(o), serialised_by(where.serialised_by) {
+    attempt_ = 1;
+    tags_ = o.tags;
+    limit.at = o.deadline;
+    if (o.parent || o.ledger) [[unlikely]] open();
+  }
+
   void open();
   void ring() override;
   bool refuse_late() noexcept;

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_DETAIL_RUNNER_HPP
 #define HOLDFAST_DETAIL_RUNNER_HPP
 
+#include <atomic>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -40,6 +41,7 @@ class attempt_context : public call_context {
  public:
   explicit attempt_context(time_service& time) noexcept : call_context(time) {}
   void begin(const operation& op) {
+    signal_.slot().clear();
     deadline_ = op.deadline();
     attempt_ = op.attempt();
     reason_ = cancel_reason::none;
@@ -50,6 +52,8 @@ class attempt_context : public call_context {
   void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why) {
     reason_ = why;
     chain.emit(asio::cancellation_type::all);
+    // An operation that was given `slot()` itself is not connected to the chain.
+    signal_.emit(asio::cancellation_type::all);
   }
 
  private:
@@ -76,6 +80,9 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
 
   /// Cancels the attempt with that number; nothing if it is over. From the operation's executor.
   void cancel_for_caller(std::uint64_t job);
+
+  /// Returns a runner that was acquired and not started.
+  void give_back_unused() noexcept;
 
   /// Keeps something until the attempt has ended. Before `start`.
   void keep(std::shared_ptr<void> alive) { keep_alive_ = std::move(alive); }
@@ -105,7 +112,6 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
 
   void attempt_started();
   void attempt_ended() noexcept;
-  void give_back_unused() noexcept;
   void deliver();
 
   /// Forgets the place for the outcome: the operation has gone.

@@ -20,7 +20,7 @@ struct circuit_breaker_options {
   /// `minimum_calls`. Between 0 and 1; zero: this rule is off. At least one of the rules is on.
   double failure_rate = 0.0;
 
-  /// What the rate is taken over. More than ten nanoseconds; its resolution is a tenth of it.
+  /// What the rate is taken over. At least ten nanoseconds; its resolution is a tenth of it.
   duration window = std::chrono::seconds(10);
 
   /// The rate is not judged below this many calls in the window. At least 1.
@@ -29,7 +29,7 @@ struct circuit_breaker_options {
   /// How long the circuit stays open before it is tried. More than zero.
   duration open_for = std::chrono::seconds(30);
 
-  /// How many calls a half-open circuit lets through at a time. At least 1.
+  /// How many calls a half-open circuit lets through at a time. 1 to 10,000.
   unsigned half_open_probes = 1;
 
   /// How many good calls in a row close a half-open circuit. At least 1.

@@ -2,8 +2,8 @@
 #ifndef HOLDFAST_POLICY_TIMEOUT_HPP
 #define HOLDFAST_POLICY_TIMEOUT_HPP
 
-#include <atomic>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/layer.hpp>
 #include <memory>
 #include <string>
@@ -33,19 +33,12 @@ struct timeout {
   duration grace = duration::zero();
 
   /// Detach only: how many abandoned calls of this policy may run at once. When there are as many,
-  /// new calls are refused with `errc::too_many_detached`. At least 1.
+  /// new calls are refused with `errc::too_many_detached`, and calls that are under way already are
+  /// waited for as if cooperative. At least 1.
   unsigned max_detached = 64;
 };
 
 namespace detail {
-
-/// What the abandoned calls of one detaching timeout share. Lives as long as any of them.
-struct detach_state : std::enable_shared_from_this<detach_state> {
-  detach_state(unsigned l, duration g) noexcept : limit(l), grace(g) {}
-  const unsigned limit;
-  const duration grace;
-  std::atomic<unsigned> running{0};
-};
 
 class timeout_layer {
  public:

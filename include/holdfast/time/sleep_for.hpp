@@ -72,7 +72,8 @@ struct initiate_sleep {
 ///
 /// Completes after `d`, with `void(error_code)`: no error, or `operation_aborted` if cancelled
 /// (every cancellation type). Never completes from within this function. Inside a protected call,
-/// pass `ctx.token()`. Cost: one allocation.
+/// pass `ctx.token()`. Cost: one allocation. Thread safety: to be started from a handler of the
+/// executor, or while nothing runs its context.
 template <class Token = asio::deferred_t>
 auto sleep_for(duration d, Token&& token = {}) {
   return asio::async_initiate<Token, void(boost::system::error_code)>(

@@ -41,13 +41,25 @@ class time_service final : public asio::execution_context::service {
   explicit time_service(asio::execution_context& context);
   ~time_service();
 
-  /// Finds the service of the executor's context. Cost: a thread-local look-up.
-  static time_service& of(const asio::any_io_executor& executor) {
-    auto& service = of(asio::query(executor, asio::execution::context));
+  /// The service of an executor's context, and who serialises the executor's handlers.
+  struct place {
+    time_service* service;
+    affinity serialised_by;
+  };
+
+  /// Finds both. Cost: in the common case one type comparison and a thread-local look-up.
+  static place locate(const asio::any_io_executor& executor) {
+    const auto* io = executor.target<asio::io_context::executor_type>();
+    auto& service = of(io ? static_cast<asio::execution_context&>(io->context())
+                          : asio::query(executor, asio::execution::context));
     if (!service.alarm_ready_.load(std::memory_order_acquire)) [[unlikely]] {
       service.make_alarm(executor);
     }
-    return service;
+    if (!io) [[unlikely]] return {&service, strand_or_none(executor)};
+    return {&service, service.serial_ ? affinity::context : affinity::none};
+  }
+  static time_service& of(const asio::any_io_executor& executor) {
+    return *locate(executor).service;
   }
   static time_service& of(asio::execution_context& context) {
     return detail::service_cache<time_service>::get(context);
@@ -91,14 +103,6 @@ class time_service final : public asio::execution_context::service {
     choose_path();
   }
 
-  /// Tells who serialises the executor's handlers. Cost: one type comparison in the common case.
-  affinity affinity_of(const asio::any_io_executor& executor) const noexcept {
-    if (executor.target<asio::io_context::executor_type>()) {
-      return serial_ ? affinity::context : affinity::none;
-    }
-    return affinity_of_uncommon(executor);
-  }
-
   /// Puts a source of virtual time in place, or takes it away. Only while no timer is armed.
   void set_source(time_source* source) noexcept {
     source_ = source;
@@ -132,7 +136,7 @@ class time_service final : public asio::execution_context::service {
   void make_alarm(const asio::any_io_executor& executor);
   void program(time_point when);
   void on_alarm();
-  affinity affinity_of_uncommon(const asio::any_io_executor& executor) const noexcept;
+  static affinity strand_or_none(const asio::any_io_executor& executor) noexcept;
 
   bool serial_ = false;
   bool shared_or_virtual_ = true;  // timers need the lock, or belong to `source_`

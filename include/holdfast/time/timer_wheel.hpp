@@ -98,8 +98,7 @@ class timer_wheel {
   void remove(timer_entry& e) noexcept {
     const bool last_in_slot = e.next == e.prev;
     timer_list::unlink(e);
-    if (e.slot == idle_slot) return;
-    if (e.slot == expired_slot) return;
+    if (e.slot >= idle_slot) return;  // idle or expired
     --size_;
     if (last_in_slot) {
       occupied_[e.slot / slots] &= ~(std::uint64_t{1} << (e.slot % slots));
