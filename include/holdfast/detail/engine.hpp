@@ -126,7 +126,7 @@ class chain_attempt {
 
   ~chain_attempt() {
     if (!chain_) return;
-    attempt_ = {};
+    attempt_.reset();
     chain_->give_back_unused();
   }
   chain_attempt(const chain_attempt&) = delete;
@@ -138,7 +138,7 @@ class chain_attempt {
     });
     // Kept on this stack: the operation may end, and this object with it, before `start` returns.
     const auto chain = std::move(chain_);
-    chain->start(std::move(attempt_), sink_, op.limit, std::forward<Handler>(handler));
+    chain->start(std::move(*attempt_), sink_, op.limit, std::forward<Handler>(handler));
   }
 
   template <class T>
@@ -157,7 +157,7 @@ class chain_attempt {
 
  private:
   std::shared_ptr<runner<value_type>> chain_;  // until it is started
-  asio::awaitable<value_type> attempt_;
+  std::optional<asio::awaitable<value_type>> attempt_;  // Asio's own assignment leaks, before 1.90
   attempt_sink<value_type> sink_;
 };
 
