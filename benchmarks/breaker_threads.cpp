@@ -5,7 +5,7 @@
 #include <chrono>
 #include <holdfast/policy/circuit_breaker.hpp>
 
-#include "allocations.hpp"
+#include "../tests/support/allocations.hpp"
 
 using namespace std::chrono_literals;
 namespace hf = holdfast;
@@ -16,13 +16,13 @@ void healthy_calls(benchmark::State& state) {
   static const hf::circuit_breaker breaker({.name = "shared", .failure_rate = 0.5});
   auto& core = *breaker.core();
   const auto now = hf::clock::now();
-  const auto before = bench::allocations();
+  const auto before = support::allocations();
   for (auto _ : state) {
     hf::detail::breaker_permit permit;
     benchmark::DoNotOptimize(core.try_enter(permit, now));
     core.leave(permit, hf::verdict::success, now);
   }
-  const auto allocated = static_cast<double>(bench::allocations() - before);
+  const auto allocated = static_cast<double>(support::allocations() - before);
   state.SetItemsProcessed(state.iterations());
   // There is no call at all beneath: everything is added.
   state.counters["added_ns"] =

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "allocations.hpp"
+#include "../tests/support/allocations.hpp"
 
 /// \file
 /// Rows that are paired with their own bare call: in every iteration the two run in turn, in the
@@ -66,9 +66,9 @@ asio::awaitable<void> run_paired(benchmark::State& state, Bare bare, Row row) {
     const auto start = clock::now();
     for (int i = 0; i < batch; ++i) static_cast<void>(co_await bare());
     const auto middle = clock::now();
-    const auto before = allocations();
+    const auto before = support::allocations();
     for (int i = 0; i < batch; ++i) static_cast<void>(co_await row());
-    allocated += allocations() - before;
+    allocated += support::allocations() - before;
     const auto end = clock::now();
     calls += batch;
     alone.push_back(ns(middle - start));

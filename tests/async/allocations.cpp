@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // No operation allocates memory from the heap once the program has warmed up. A program of its
 // own, since it replaces `operator new`.
-#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/io_context.hpp>
@@ -9,56 +8,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <catch2/catch_all.hpp>
-#include <cstdlib>
 #include <holdfast/resilient.hpp>
 #include <new>
 
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-
-void* allocate(std::size_t size) noexcept {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return std::malloc(size == 0 ? 1 : size);
-}
-
-void* allocate(std::size_t size, std::align_val_t alignment) noexcept {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  const auto a = static_cast<std::size_t>(alignment);
-  return std::aligned_alloc(a, (size + a - 1) / a * a);
-}
-
-void* or_throw(void* p) {
-  if (!p) throw std::bad_alloc();
-  return p;
-}
-
-}  // namespace
-
-void* operator new(std::size_t n) { return or_throw(allocate(n)); }
-void* operator new[](std::size_t n) { return or_throw(allocate(n)); }
-void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return allocate(n); }
-void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return allocate(n); }
-void* operator new(std::size_t n, std::align_val_t a) { return or_throw(allocate(n, a)); }
-void* operator new[](std::size_t n, std::align_val_t a) { return or_throw(allocate(n, a)); }
-void* operator new(std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
-  return allocate(n, a);
-}
-void* operator new[](std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
-  return allocate(n, a);
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+#include "../support/allocations.hpp"
 
 namespace {
 
@@ -94,11 +47,11 @@ std::uint64_t count(const Pipeline& pipeline, Call call, bool expect_value = tru
   int surprises = 0;
   const auto loop = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < warm_up + measured; ++i) {
-      if (i == warm_up) counted = allocations.load();
+      if (i == warm_up) counted = support::allocations();
       const auto r = co_await pipeline(call);
       if (r.has_value() != expect_value) ++surprises;
     }
-    counted = allocations.load() - counted;
+    counted = support::allocations() - counted;
   };
   asio::co_spawn(ctx, loop(), [](std::exception_ptr e) {
     if (e) std::rethrow_exception(e);
@@ -126,14 +79,14 @@ void skip_without_recycling() {
 }  // namespace
 
 TEST_CASE("allocations: the counter counts") {
-  const auto before = allocations.load();
+  const auto before = support::allocations();
   auto* volatile one = new int(1);
   struct alignas(128) wide {
     char bytes[128];
   };
   auto* volatile two = new wide();
   auto* volatile three = new (std::nothrow) int[3];
-  CHECK(allocations.load() - before >= 3);
+  CHECK(support::allocations() - before >= 3);
   delete one;
   delete two;
   delete[] three;

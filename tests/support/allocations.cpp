@@ -34,7 +34,7 @@ extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) {
   return __libc_memalign(alignment, size);
 }
 
-std::uint64_t bench::allocations() noexcept { return count.load(std::memory_order_relaxed); }
+std::uint64_t support::allocations() noexcept { return count.load(std::memory_order_relaxed); }
 
 void* operator new(std::size_t n) { return allocate_or_throw(n, plain); }
 void* operator new[](std::size_t n) { return allocate_or_throw(n, plain); }
