@@ -44,6 +44,10 @@ class chain {
                         detail::layer_of<Policy>::type::kind != policy_kind::retry,
                     "holdfast: an awaitable runs once and cannot be retried; pass the function "
                     "that makes it.");
+      static_assert(!detail::is_single_call_v<Call> ||
+                        detail::layer_of<Policy>::type::kind != policy_kind::hedge,
+                    "holdfast: an awaitable runs once and cannot be hedged; pass the function "
+                    "that makes it.");
     }
     return wrap(detail::add_policy(std::move(stack_), policy));
   }

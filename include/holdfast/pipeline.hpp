@@ -28,7 +28,7 @@ template <class P>
 constexpr void check_policy() {
   static_assert(policy<P>,
                 "holdfast: .with() takes a policy: hf::timeout, hf::retry, hf::circuit_breaker, "
-                "hf::bulkhead, or a std::shared_ptr to one.");
+                "hf::bulkhead, hf::hedge, or a std::shared_ptr to one.");
 }
 
 /// Makes a link of whatever `.fallback()` was given.
@@ -147,8 +147,11 @@ class pipeline {
   static auto start(S stack, Call&& call, call_options&& options) {
     using plain = std::decay_t<Call>;
     if constexpr (detail::is_awaitable_v<plain>) {
-      static_assert(!Stack::template has<policy_kind::retry>,
+      static_assert(!Stack::template contains<policy_kind::retry>,
                     "holdfast: an awaitable runs once and cannot be retried; pass the function "
+                    "that makes it.");
+      static_assert(!Stack::template contains<policy_kind::hedge>,
+                    "holdfast: an awaitable runs once and cannot be hedged; pass the function "
                     "that makes it.");
       using single = detail::single_call<detail::awaited_t<plain>>;
       return detail::run_operation<detail::call_result_t<single>>(

@@ -56,7 +56,7 @@ wait_end operation::finish_wait() noexcept {
   return end != wait_end::granted && caller_cancelled() ? wait_end::cancelled : end;
 }
 
-void operation::attribute(failure& f) const {
+void operation::attribute(failure& f) const noexcept {
   if (f.code() != boost::system::errc::operation_canceled) return;
   if (caller_cancelled()) {
     f = failure(errc::cancelled);
@@ -65,11 +65,18 @@ void operation::attribute(failure& f) const {
   }
 }
 
-void operation::record_attempt(time_point started, verdict v, const failure* f) {
+void operation::attribute_timeout(failure& f) const noexcept {
+  if (f.code() == errc::total_timeout && timed() && time_->precise_now() >= limit.at) {
+    f = timeout_failure();
+  }
+}
+
+void operation::record_attempt(unsigned attempt, time_point started, verdict v,
+                               boost::system::error_code code) {
   options.ledger->record({.link = std::string(options.ledger->current_link()),
-                          .attempt = attempt_,
+                          .attempt = attempt,
                           .outcome = v,
-                          .code = f ? f->code() : boost::system::error_code(),
+                          .code = code,
                           .refused_by = policy_kind::none,
                           .policy_name = {},
                           .started = started,

@@ -29,6 +29,14 @@ void check_nested_timeouts(duration inner, duration outer) {
   faults.raise_if_any("pipeline");
 }
 
+void check_detach_and_hedge(bool both) {
+  if (!both) return;
+  option_faults faults;
+  faults.add("timeout.mode", "detach",
+             "a hedge waits for the attempts that lost: use timeout_mode::cooperative with it");
+  faults.raise_if_any("pipeline");
+}
+
 step timeout_layer::refuse(operation& op) const noexcept {
   op.refuse({.code = errc::too_many_detached, .policy = policy_kind::timeout});
   return step::refuse;

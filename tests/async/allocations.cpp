@@ -169,3 +169,12 @@ TEST_CASE("allocations: refusals") {
   CHECK(count(hf::pipeline().with(full), ready, false) == 0);
   full.core()->release();
 }
+
+TEST_CASE("allocations: hedge") {
+  skip_without_recycling();
+  // A call that takes a token needs a frame more than Asio's cache keeps.
+  const auto pipeline = hf::pipeline().with(hf::hedge({.delay = 10s}));
+  CHECK(count(pipeline, ready) == 0);
+  CHECK(count(pipeline, suspends) == 0);
+  CHECK(count(pipeline, suspends_with_context) == 0);
+}

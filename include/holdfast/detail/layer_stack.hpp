@@ -21,6 +21,14 @@ inline constexpr bool reads_time_v<Layer> = !Layer::timeless;
 template <policy_kind Kind, class... Layers>
 inline constexpr bool has_kind_v = ((Layers::kind == Kind) || ...);
 
+/// The same, with the layers inside of others.
+template <policy_kind Kind, class Layer>
+inline constexpr bool contains_kind_in_v = Layer::kind == Kind;
+template <policy_kind Kind, class Layer>
+  requires requires { typename Layer::inner_stack; }
+inline constexpr bool contains_kind_in_v<Kind, Layer> =
+    Layer::kind == Kind || Layer::inner_stack::template contains<Kind>;
+
 /// The layers of a pipeline, innermost first, and the walk down and up them.
 template <class Classifier, class... Layers>
 class layer_stack {
@@ -29,6 +37,12 @@ class layer_stack {
   using classifier_type = Classifier;
   template <policy_kind Kind>
   static constexpr bool has = has_kind_v<Kind, Layers...>;
+  template <policy_kind Kind>
+  static constexpr bool contains = (contains_kind_in_v<Kind, Layers> || ...);
+
+  /// A hedge is the innermost layer, with everything that was below it inside.
+  static constexpr bool hedged = has<policy_kind::hedge>;
+  using innermost = std::tuple_element_t<0, std::tuple<Layers..., void>>;
   static constexpr bool reads_time = (reads_time_v<Layers> || ...);
 
   /// What the layers keep for one operation.

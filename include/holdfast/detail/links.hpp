@@ -74,17 +74,6 @@ class function_link {
   F function_;
 };
 
-/// Calls through a reference, where the callable cannot be copied for each operation.
-template <class F>
-struct call_reference {
-  F* function;
-  template <class... Args>
-    requires std::invocable<F&, Args...>
-  decltype(auto) operator()(Args&&... args) const {
-    return (*function)(std::forward<Args>(args)...);
-  }
-};
-
 /// Runs a link's call as an operation of its own within `op`, and makes its result the caller's.
 template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Call call) {

@@ -2,10 +2,12 @@
 #ifndef HOLDFAST_DETAIL_MAKE_LAYER_HPP
 #define HOLDFAST_DETAIL_MAKE_LAYER_HPP
 
+#include <holdfast/classifier.hpp>
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
+#include <holdfast/policy/hedge.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <memory>
@@ -33,6 +35,11 @@ template <>
 struct layer_of<bulkhead> {
   using type = bulkhead_layer;
 };
+/// A layer that takes the whole stack below it as its type.
+template <>
+struct layer_of<hedge> {
+  using type = hedge_layer<layer_stack<default_classifier>>;
+};
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 
@@ -45,9 +52,10 @@ void check_nested_timeouts(duration inner, duration outer);
 /// The rules of order that can be told from the types alone.
 template <class Layer, class Classifier, class... Inner>
 constexpr void check_order() {
-  constexpr bool inside_fallback = has_kind_v<policy_kind::fallback, Inner...>;
+  using inner = layer_stack<Classifier, Inner...>;
+  constexpr bool inside_fallback = inner::template contains<policy_kind::fallback>;
   if constexpr (Layer::kind == policy_kind::retry) {
-    static_assert(!has_kind_v<policy_kind::retry, Inner...>,
+    static_assert(!inner::template contains<policy_kind::retry>,
                   "holdfast: two retries in one stack multiply the attempts; keep one of them.");
     static_assert(!inside_fallback,
                   "holdfast: a retry around a fallback never sees a failure, the fallback has "
@@ -58,23 +66,45 @@ constexpr void check_order() {
                   "holdfast: a circuit breaker around a fallback never sees a failure, the "
                   "fallback has answered it; add .with(breaker) before .fallback(...).");
   }
+  if constexpr (Layer::kind == policy_kind::hedge) {
+    static_assert(!inner::template contains<policy_kind::hedge>,
+                  "holdfast: two hedges in one stack multiply the attempts; keep one of them.");
+    static_assert(!inside_fallback,
+                  "holdfast: a hedge around a fallback would run the fallback beside the call it "
+                  "stands in for; add .with(hedge) before .fallback(...).");
+  }
 }
+
+/// Calls `f` with every timeout of the stack, those below a hedge too.
+template <class Classifier, class... Layers, class F>
+void for_each_timeout(const layer_stack<Classifier, Layers...>& stack, const F& f) {
+  std::apply(
+      [&f](const auto&... layers) {
+        [[maybe_unused]] const auto visit = [&f]<class Layer>(const Layer& layer) {
+          if constexpr (std::same_as<Layer, timeout_layer>) {
+            f(layer);
+          } else if constexpr (requires { layer.inner(); }) {
+            for_each_timeout(layer.inner(), f);
+          }
+        };
+        (visit(layers), ...);
+      },
+      stack.layers);
+}
+
+/// Refuses a timeout that may leave calls behind together with a hedge, which waits for its losers.
+void check_detach_and_hedge(bool both);
 
 template <class Classifier, class... Inner, class Layer>
 layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...> stack,
                                                 Layer layer) {
   check_order<Layer, Classifier, Inner...>();
   if constexpr (std::same_as<Layer, timeout_layer>) {
-    std::apply(
-        [&layer](const auto&... inner) {
-          [[maybe_unused]] const auto check = [&layer](const auto& other) {
-            if constexpr (std::same_as<std::remove_cvref_t<decltype(other)>, timeout_layer>) {
-              check_nested_timeouts(other.after(), layer.after());
-            }
-          };
-          (check(inner), ...);
-        },
-        stack.layers);
+    for_each_timeout(stack, [&layer](const timeout_layer& inner) {
+      check_nested_timeouts(inner.after(), layer.after());
+    });
+    check_detach_and_hedge(layer.detaches() &&
+                           decltype(stack)::template contains<policy_kind::hedge>);
   }
   return {std::move(stack.classifier),
           std::tuple_cat(std::move(stack.layers), std::tuple<Layer>(std::move(layer)))};
@@ -85,7 +115,15 @@ template <class Classifier, class... Inner, policy P>
 auto add_policy(layer_stack<Classifier, Inner...> stack, const P& p) {
   if constexpr (std::same_as<P, timeout>) {
     return append(std::move(stack),
-                  timeout_layer(p, has_kind_v<policy_kind::retry, Inner...>));
+                  timeout_layer(p, decltype(stack)::template contains<policy_kind::retry>));
+  } else if constexpr (std::same_as<P, hedge>) {
+    using inner = layer_stack<Classifier, Inner...>;
+    check_order<hedge_layer<inner>, Classifier, Inner...>();
+    for_each_timeout(stack, [](const timeout_layer& t) { check_detach_and_hedge(t.detaches()); });
+    Classifier classifier = stack.classifier;
+    return layer_stack<Classifier, hedge_layer<inner>>(
+        std::move(classifier),
+        std::tuple<hedge_layer<inner>>(hedge_layer<inner>(std::move(stack), p.core())));
   } else if constexpr (requires { p.get(); }) {
     return add_policy(std::move(stack), *p);
   } else {
@@ -94,9 +132,32 @@ auto add_policy(layer_stack<Classifier, Inner...> stack, const P& p) {
 }
 
 template <class Classifier, class... Layers, class Other>
-layer_stack<Other, Layers...> replace_classifier(layer_stack<Classifier, Layers...> stack,
-                                                 Other other) {
-  return {std::move(other), std::move(stack.layers)};
+auto replace_classifier(layer_stack<Classifier, Layers...> stack, Other other);
+
+template <class Layer, class Other>
+auto with_classifier(Layer layer, const Other&) {
+  return layer;
+}
+template <class Inner, class Other>
+auto with_classifier(hedge_layer<Inner> layer, const Other& other) {
+  auto core = layer.core();
+  auto inner = replace_classifier(std::move(layer).inner(), other);
+  return hedge_layer<decltype(inner)>(std::move(inner), std::move(core));
+}
+
+template <class Classifier, class... Layers, class Other>
+auto replace_classifier(layer_stack<Classifier, Layers...> stack, Other other) {
+  return std::apply(
+      [&other](auto&&... layers) {
+        auto replaced = std::make_tuple(with_classifier(std::move(layers), other)...);
+        return std::apply(
+            [&](auto&&... ls) {
+              return layer_stack<Other, std::decay_t<decltype(ls)>...>(
+                  std::move(other), std::tuple<std::decay_t<decltype(ls)>...>(std::move(ls)...));
+            },
+            std::move(replaced));
+      },
+      std::move(stack.layers));
 }
 
 }  // namespace holdfast::detail

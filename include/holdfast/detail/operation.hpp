@@ -119,7 +119,10 @@ class operation final : public call_context, private deadline_alarm {
   }
 
   /// What an attempt's failure really was, once it is known who cancelled it.
-  void attribute(failure& f) const;
+  void attribute(failure& f) const noexcept;
+
+  /// The same for a deadline that an operation within this one has kept in this one's place.
+  void attribute_timeout(failure& f) const noexcept;
 
   failure timeout_failure() const { return failure(limit.code, policy_kind::timeout, {}); }
   failure refusal_failure() const {
@@ -156,7 +159,8 @@ class operation final : public call_context, private deadline_alarm {
   }
 
   // For the ledger; nothing where the caller did not ask for one.
-  void record_attempt(time_point started, verdict v, const failure* f);
+  void record_attempt(unsigned attempt, time_point started, verdict v,
+                      boost::system::error_code code);
   void record_refusal();
   void record_link(time_point started, verdict v, const failure* f);
 

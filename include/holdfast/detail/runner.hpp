@@ -40,10 +40,10 @@ struct attempt_sink : sink_base {
 class attempt_context : public call_context {
  public:
   explicit attempt_context(time_service& time) noexcept : call_context(time) {}
-  void begin(const operation& op) {
+  void begin(const operation& op, unsigned attempt) {
     signal_.slot().clear();
     deadline_ = op.deadline();
-    attempt_ = op.attempt();
+    attempt_ = attempt;
     reason_ = cancel_reason::none;
     tags_ = op.tags();
     if (op.limit.detach && tags_) tags_ = &kept_tags_.emplace(*tags_);
@@ -256,8 +256,10 @@ class runner_pool final : public asio::execution_context::service {
       : service(context), registry_(asio::use_service<runner_registry>(context)) {}
   ~runner_pool() { service_epoch.fetch_add(1, std::memory_order_relaxed); }
 
-  static std::shared_ptr<runner<U>> acquire(operation& op, const asio::any_io_executor& executor) {
-    return service_cache<runner_pool>::get(op.time().context()).take(op, executor);
+  /// A runner on the executor, or on a strand of its own over it where nobody serialises that.
+  static std::shared_ptr<runner<U>> acquire(time_service& time, affinity serialised_by,
+                                            const asio::any_io_executor& executor) {
+    return service_cache<runner_pool>::get(time.context()).take(time, serialised_by, executor);
   }
 
   void give_back(runner<U>& r) noexcept {
@@ -270,25 +272,27 @@ class runner_pool final : public asio::execution_context::service {
  private:
   void shutdown() noexcept override {}
 
-  std::shared_ptr<runner<U>> take(operation& op, const asio::any_io_executor& executor) {
+  std::shared_ptr<runner<U>> take(time_service& time, affinity serialised_by,
+                                  const asio::any_io_executor& executor) {
     {
       const std::lock_guard lock(mutex_);
-      auto& list = free_list(op.serialised_by);
-      if (op.serialised_by != affinity::strand && list) {
+      auto& list = free_list(serialised_by);
+      if (serialised_by != affinity::strand && list) {
         auto r = list->self();
         list = list->next_free_;
         return r;
       }
     }
-    return make(op, executor);
+    return make(time, serialised_by, executor);
   }
 
-  std::shared_ptr<runner<U>> make(operation& op, const asio::any_io_executor& executor) {
-    const bool own = op.serialised_by == affinity::none;
+  std::shared_ptr<runner<U>> make(time_service& time, affinity serialised_by,
+                                  const asio::any_io_executor& executor) {
+    const bool own = serialised_by == affinity::none;
     // A strand of the user's is a place of its own: runners on it are not shared.
-    const bool reused = op.serialised_by != affinity::strand;
-    auto r = std::make_shared<runner<U>>(op.time(), own ? own_strand(executor) : executor,
-                                         op.serialised_by, reused);
+    const bool reused = serialised_by != affinity::strand;
+    auto r = std::make_shared<runner<U>>(time, own ? own_strand(executor) : executor,
+                                         serialised_by, reused);
     r->pool_ = this;
     r->spawn(r->run());
     if (r->reused_) registry_.add(r);

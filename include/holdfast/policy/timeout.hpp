@@ -76,6 +76,7 @@ class timeout_layer {
   }
 
   duration after() const noexcept { return options_.after; }
+  bool detaches() const noexcept { return detach_ != nullptr; }
   void describe(std::string& out) const;
 
  private:

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_HEDGE_CORE_HPP
+#define HOLDFAST_DETAIL_HEDGE_CORE_HPP
+
+#include <atomic>
+#include <cstdint>
+#include <holdfast/detail/latency_tracker.hpp>
+#include <holdfast/policy/hedge.hpp>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace holdfast::detail {
+
+/// What the operations of one hedge share: its options, the latencies and the counters.
+class hedge_core {
+ public:
+  /// Options and what goes with them: replaced as a whole.
+  struct rules {
+    explicit rules(hedge_options o);
+    hedge_options options;
+    std::shared_ptr<latency_tracker> latencies;  // null where the delay is fixed
+    /// The percentile as last computed, and until when it is good.
+    std::atomic<duration::rep> live_delay;
+    std::atomic<time_point::rep> good_until{0};
+  };
+
+  explicit hedge_core(hedge_options o);
+
+  /// The rules of this moment. Cost: an uncontended lock.
+  std::shared_ptr<rules> current() const;
+  void reconfigure(hedge_options o);
+
+  static duration delay(rules& r, time_point now);
+  static void record(rules& r, duration latency, time_point now) {
+    if (r.latencies) r.latencies->record(latency, now);
+  }
+
+  void count_operation() noexcept { operations_.fetch_add(1, std::memory_order_relaxed); }
+  void count_hedge() noexcept { hedges_.fetch_add(1, std::memory_order_relaxed); }
+  void count_win() noexcept { won_.fetch_add(1, std::memory_order_relaxed); }
+
+  const std::string& name() const noexcept { return name_; }
+  hedge_snapshot snapshot(time_point now) const;
+  void describe(std::string& out) const;
+
+ private:
+  const std::string name_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<rules> rules_;
+  std::atomic<std::uint64_t> operations_{0};
+  std::atomic<std::uint64_t> hedges_{0};
+  std::atomic<std::uint64_t> won_{0};
+};
+
+}  // namespace holdfast::detail
+
+#endif

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_HEDGE_RACE_HPP
+#define HOLDFAST_DETAIL_HEDGE_RACE_HPP
+
+#include <array>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/recycling_allocator.hpp>
+#include <exception>
+#include <holdfast/detail/attempt.hpp>
+#include <holdfast/detail/deadline_alarm.hpp>
+#include <holdfast/detail/hedge_core.hpp>
+#include <holdfast/detail/hedge_plan.hpp>
+#include <holdfast/detail/judge.hpp>
+#include <holdfast/detail/resumption.hpp>
+#include <memory>
+#include <utility>
+
+namespace holdfast::detail {
+
+/// The race between the attempts of one hedged operation, without their type.
+///
+/// Everything happens on one serial executor: the operation's, or a strand of the race's own. The
+/// running attempts own the race, and the race owns the suspended operation: where the attempts are
+/// destroyed instead of ended, the operation goes with them.
+class race_base : public std::enable_shared_from_this<race_base>, private deadline_alarm {
+ public:
+  static constexpr unsigned max_attempts = 5;
+
+  /// `records`: whether the race writes its attempts to the ledger.
+  race_base(operation& op, hedge_core& core, const asio::any_io_executor& over, bool records);
+  race_base(const race_base&) = delete;
+  virtual ~race_base() { deadline_alarm::stop(time_); }
+
+  /// Starts the first attempt. `waiter` resumes the operation.
+  void begin(resumption waiter);
+
+  /// Ends the race for the caller. On the race's executor.
+  void cancel();
+
+  const asio::any_io_executor& executor() const noexcept { return executor_; }
+  bool on_own_strand() const noexcept { return own_strand_; }
+
+ protected:
+  /// Called when an attempt's outcome has arrived; then held no more by that attempt.
+  class attempt_waiter {
+   public:
+    using executor_type = asio::any_io_executor;
+
+    attempt_waiter(std::shared_ptr<race_base> race, unsigned attempt) noexcept
+        : race_(std::move(race)), attempt_(attempt) {}
+    executor_type get_executor() const noexcept { return race_->executor_; }
+    void operator()() {
+      const auto race = std::move(race_);
+      race->ended(attempt_, true);
+    }
+
+   private:
+    std::shared_ptr<race_base> race_;
+    unsigned attempt_;
+  };
+
+  affinity serialised_by() const noexcept {
+    return own_strand_ ? affinity::strand : op_.serialised_by;
+  }
+  attempt_waiter waiter_for(unsigned attempt) { return {shared_from_this(), attempt}; }
+
+  /// Starts the attempt; may throw.
+  virtual void launch(unsigned attempt) = 0;
+  virtual void stop(unsigned attempt) = 0;
+  /// Makes the attempt's outcome of what it left, or of `thrown`, and judges it.
+  virtual verdict conclude_attempt(unsigned attempt, std::exception_ptr thrown) = 0;
+  /// The code of a failed attempt; none for an answer.
+  virtual boost::system::error_code code_of(unsigned attempt) const = 0;
+  /// Hands the outcome over to the operation.
+  virtual void deliver(unsigned attempt, unsigned started) noexcept = 0;
+
+  operation& op_;
+  time_service& time_;
+
+ private:
+  bool hedging() const noexcept;
+  void start_next();
+  void ended(unsigned attempt, bool may_resume_inline, std::exception_ptr thrown = {});
+  void stop_losers();
+  void record(unsigned attempt, verdict v);
+  void finish(bool may_resume_inline);
+  void arm();
+  void ring() override;
+
+  hedge_core& core_;
+  const std::shared_ptr<hedge_core::rules> rules_;
+  const bool own_strand_;
+  const asio::any_io_executor executor_;
+  hedge_plan plan_;
+  duration delay_{};
+  std::array<time_point, max_attempts> started_{};
+  std::array<bool, max_attempts> running_{};
+  resumption waiter_;
+  const bool records_;
+  bool cancelled_ = false;
+  bool finished_ = false;
+};
+
+/// Runs the policies that are below a hedge around the call, as an operation of its own.
+template <class T, class Stack, class Call>
+struct nested_attempt {
+  const Stack* stack;
+  Call* call;
+  const operation* op;
+  asio::awaitable<result<T>> operator()(call_context& context) const {
+    return run_operation<T>(stack, call_reference<Call>{call},
+                            call_options{.ledger = op->options.ledger,
+                                         .idempotent = op->options.idempotent,
+                                         .parent = &context,
+                                         .is_link = true});
+  }
+};
+
+/// Where the race leaves its outcome, in the operation's frame.
+template <class T>
+struct race_result {
+  outcome_slot<T> outcome;
+  unsigned attempts = 0;
+  bool timed_out = false;
+};
+
+template <class T, class Stack, class Classifier, class Call>
+class race final : public race_base {
+ public:
+  /// Without policies below the hedge the call itself is the attempt.
+  static constexpr bool direct = Stack::size == 0;
+  using attempt_call = std::conditional_t<direct, Call, nested_attempt<T, Stack, Call>>;
+  using value_type = attempt_value_t<attempt_call>;
+
+  race(operation& op, hedge_core& core, const asio::any_io_executor& over, const Stack& stack,
+       const Classifier& classifier, Call& call, race_result<T>& result)
+      : race_base(op, core, over, direct),  // policies below the hedge write for themselves
+        stack_(stack),
+        classifier_(classifier),
+        call_(call),
+        result_(result) {}
+
+ private:
+  struct entry {
+    std::shared_ptr<runner<value_type>> chain;
+    std::uint64_t job = 0;
+    attempt_sink<value_type> sink;
+    outcome_slot<T> outcome;
+  };
+
+  void launch(unsigned attempt) override {
+    entry& e = entries_[attempt];
+    e.chain = runner_pool<value_type>::acquire(time_, serialised_by(), executor());
+    auto made = e.chain->prepare([&](attempt_context& context) {
+      context.begin(op_, op_.attempt() + attempt);
+      if constexpr (direct) {
+        return attempt_of(call_, context);
+      } else {
+        return nested_attempt<T, Stack, Call>{&stack_, &call_, &op_}(context);
+      }
+    });
+    e.job = e.chain->next_job();
+    // The operations below the hedge keep the deadline themselves.
+    e.chain->start(std::move(made), e.sink, direct ? op_.limit : deadline_scope(),
+                   waiter_for(attempt));
+  }
+
+  void stop(unsigned attempt) override {
+    entry& e = entries_[attempt];
+    e.chain->cancel_for_caller(e.job);
+  }
+
+  verdict conclude_attempt(unsigned attempt, std::exception_ptr thrown) override {
+    entry& e = entries_[attempt];
+    if (thrown) e.sink.exception = std::move(thrown);
+    if (e.sink.exception) {
+      fail(e.outcome, failure(std::move(e.sink.exception)));
+    } else if constexpr (std::is_void_v<value_type>) {
+      conclude<T, attempt_call>(e.outcome);
+    } else {
+      conclude<T, attempt_call>(e.outcome, std::move(*e.sink.value));
+    }
+    e.chain.reset();
+    if (e.sink.timed_out && e.outcome->has_error()) return verdict::failure;
+    return classify(classifier_, std::as_const(*e.outcome)).outcome;
+  }
+
+  boost::system::error_code code_of(unsigned attempt) const override {
+    const entry& e = entries_[attempt];
+    if (e.outcome->has_value()) return {};
+    return e.sink.timed_out ? make_error_code(op_.limit.code) : e.outcome->assume_error().code();
+  }
+
+  void deliver(unsigned attempt, unsigned started) noexcept override {
+    entry& e = entries_[attempt];
+    result_.outcome.emplace(std::move(*e.outcome));
+    result_.attempts = started;
+    result_.timed_out = e.sink.timed_out;
+  }
+
+  const Stack& stack_;
+  const Classifier& classifier_;
+  Call& call_;
+  race_result<T>& result_;
+  std::array<entry, max_attempts> entries_;
+};
+
+/// The attempt of an operation whose innermost layer is a hedge.
+template <class T, class Layer, class Classifier, class Call>
+class hedged_attempt {
+ public:
+  using inner_stack = typename Layer::inner_stack;
+  using race_type = race<T, inner_stack, Classifier, Call>;
+
+  hedged_attempt(const Layer& layer, const Classifier& classifier, call_keeper<Call>& call,
+                 const asio::any_io_executor& executor)
+      : layer_(layer), classifier_(classifier), call_(call), executor_(executor) {}
+
+  template <class Handler>
+  void start(operation& op, Handler&& handler) {
+    const auto r = std::allocate_shared<race_type>(
+        asio::recycling_allocator<race_type>(), op, *layer_.core(), executor_, layer_.inner(),
+        classifier_, call_.get(), result_);
+    // Weak: the operation must not own what owns it.
+    op.pass_cancellation(handler, [weak = std::weak_ptr<race_base>(r)](auto) {
+      const auto race = weak.lock();
+      if (!race) return;
+      if (race->on_own_strand()) {
+        asio::post(race->executor(), [race] { race->cancel(); });
+      } else {
+        race->cancel();
+      }
+    });
+    resumption waiter;
+    waiter.store(std::forward<Handler>(handler));
+    if (r->on_own_strand()) {
+      asio::dispatch(r->executor(), [r, w = std::move(waiter)]() mutable { r->begin(std::move(w)); });
+    } else {
+      r->begin(std::move(waiter));
+    }
+  }
+
+  [[gnu::noinline]] void finish(operation& op, outcome_slot<T>& outcome) {
+    op.attempt_over(result_.timed_out);
+    op.attempts_started += result_.attempts - 1;  // the first is counted already
+    outcome.emplace(std::move(*result_.outcome));
+    if (inner_stack::size > 0 && outcome->has_error()) op.attribute_timeout(outcome->assume_error());
+  }
+
+ private:
+  const Layer& layer_;
+  const Classifier& classifier_;
+  call_keeper<Call>& call_;
+  const asio::any_io_executor& executor_;
+  race_result<T> result_;
+};
+
+}  // namespace holdfast::detail
+
+#endif

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <holdfast/detail/hedge_race.hpp>
+#include <holdfast/ledger.hpp>
+
+namespace holdfast::detail {
+
+race_base::race_base(operation& op, hedge_core& core, const asio::any_io_executor& over,
+                     bool records)
+    : op_(op),
+      time_(op.time()),
+      core_(core),
+      rules_(core.current()),
+      own_strand_(op.serialised_by == affinity::none),
+      executor_(own_strand_ ? detail::own_strand(over) : over),
+      plan_(hedging() ? 1 + rules_->options.max_hedges : 1),
+      records_(records) {}
+
+bool race_base::hedging() const noexcept {
+  return op_.options.idempotent || rules_->options.hedge_non_idempotent;
+}
+
+void race_base::begin(resumption waiter) {
+  // The attempts own the race from here on; until the first does, this keeps it.
+  const auto self = shared_from_this();
+  waiter_ = std::move(waiter);
+  core_.count_operation();
+  if (cancelled_) plan_.settle();  // between the suspension and this moment, on another thread
+  if (plan_.may_start()) delay_ = hedge_core::delay(*rules_, time_.precise_now());
+  start_next();
+}
+
+void race_base::start_next() {
+  const unsigned attempt = plan_.start();
+  if (attempt > 0) core_.count_hedge();
+  started_[attempt] = time_.precise_now();
+  running_[attempt] = true;
+  std::exception_ptr thrown;
+  try {
+    if (cancelled_) {
+      thrown = std::make_exception_ptr(
+          boost::system::system_error(make_error_code(errc::cancelled)));
+    } else {
+      launch(attempt);
+    }
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  if (thrown) return ended(attempt, false, std::move(thrown));
+  if (!plan_.may_start()) return;
+  if (delay_ == duration::zero()) return start_next();
+  arm();
+}
+
+void race_base::arm() {
+  deadline_alarm::stop(time_);
+  const time_point next = saturating_add(time_.precise_now(), delay_);
+  if (serialised_by() == affinity::context) {
+    deadline_alarm::start(time_, next);
+  } else {
+    deadline_alarm::start_on(executor_, time_, next);
+  }
+}
+
+void race_base::ring() {
+  // A new chain starts at once only from within its executor, and a timer may be anywhere.
+  asio::dispatch(executor_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && self->plan_.running() > 0 && self->plan_.may_start()) self->start_next();
+  });
+}
+
+void race_base::ended(unsigned attempt, bool may_resume_inline, std::exception_ptr thrown) {
+  const bool lost = plan_.settled();
+  running_[attempt] = false;
+  const verdict judged = conclude_attempt(attempt, std::move(thrown));
+  const verdict v = lost || cancelled_ ? verdict::neutral : judged;
+  // What a loser would have taken is not known, but it is no less than this: without it the
+  // percentile would sink as hedges win.
+  const bool tells_latency = is_answer(v) || (lost && attempt == 0);
+  if (tells_latency && !cancelled_) {
+    const time_point now = time_.precise_now();
+    hedge_core::record(*rules_, now - started_[attempt], now);
+  }
+  const bool again = plan_.end(attempt, v);
+  record(attempt, v);
+  if (plan_.settled() && !lost) {
+    deadline_alarm::stop(time_);
+    stop_losers();
+  }
+  if (again) {
+    start_next();
+  } else if (plan_.over()) {
+    finish(may_resume_inline);
+  }
+}
+
+void race_base::stop_losers() {
+  for (unsigned i = 0; i < plan_.started(); ++i) {
+    if (running_[i]) stop(i);
+  }
+}
+
+void race_base::record(unsigned attempt, verdict v) {
+  if (!records_ || !op_.options.ledger) return;
+  op_.record_attempt(op_.attempt() + attempt, started_[attempt], v, code_of(attempt));
+}
+
+void race_base::cancel() {
+  if (cancelled_) return;
+  cancelled_ = true;
+  plan_.settle();
+  deadline_alarm::stop(time_);
+  stop_losers();
+}
+
+void race_base::finish(bool may_resume_inline) {
+  // A loser may have ended while it was being stopped, and this with it.
+  if (std::exchange(finished_, true)) return;
+  deadline_alarm::stop(time_);
+  const unsigned chosen = plan_.chosen().value_or(0);
+  if (chosen > 0 && plan_.answered()) core_.count_win();
+  deliver(chosen, plan_.started());
+  resumption waiter = std::move(waiter_);
+  if (!waiter) return;
+  if (may_resume_inline && serialised_by() == affinity::context) {
+    waiter.resume();
+  } else {
+    waiter.post();
+  }
+}
+
+}  // namespace holdfast::detail
