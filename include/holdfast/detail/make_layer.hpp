@@ -6,6 +6,7 @@
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
+#include <holdfast/policy/rate_limiter.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <memory>
@@ -32,6 +33,10 @@ struct layer_of<circuit_breaker> {
 template <>
 struct layer_of<bulkhead> {
   using type = bulkhead_layer;
+};
+template <>
+struct layer_of<rate_limiter> {
+  using type = rate_limiter_layer;
 };
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
