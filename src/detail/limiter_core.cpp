@@ -65,6 +65,15 @@ rate_limiter_options validated(rate_limiter_options o) {
 constexpr duration roomy_depth = std::chrono::milliseconds(64);
 constexpr std::uint32_t roomy_burst = 16;
 
+/// Makes room for a schedule that was so far ahead under the plan before this one.
+void make_room(limiter_plan& plan, const limiter_plan& previous, std::int64_t ahead) {
+  const double slower =
+      std::max(1.0, static_cast<double>(plan.interval) / static_cast<double>(previous.interval));
+  const double room = static_cast<double>(plan.furthest) + slower * static_cast<double>(ahead);
+  constexpr std::int64_t most = 2 * most_ticks;
+  plan.furthest = room < static_cast<double>(most) ? static_cast<std::int64_t>(room) : most;
+}
+
 }  // namespace
 
 limiter_plan::limiter_plan(rate_limiter_options o)
@@ -79,12 +88,7 @@ limiter_plan::limiter_plan(rate_limiter_options o)
 limiter_plan::limiter_plan(rate_limiter_options o, const limiter_plan& previous)
     : limiter_plan(std::move(o)) {
   // The old schedule is converted permit by permit, and so becomes longer where the rate sinks.
-  const double slower =
-      std::max(1.0, static_cast<double>(interval) / static_cast<double>(previous.interval));
-  const double converted = slower * static_cast<double>(previous.furthest);
-  furthest = std::max(furthest, converted < static_cast<double>(2 * most_ticks)
-                                    ? static_cast<std::int64_t>(converted)
-                                    : 2 * most_ticks);
+  make_room(*this, previous, previous.depth + (previous.options.max_wait + slack).count() * per_ns);
 }
 
 limiter_core::limiter_core(rate_limiter_options o) : name_(o.name) {
@@ -174,8 +178,11 @@ void limiter_core::reconfigure(rate_limiter_options o, time_point now) {
     faults.add("algorithm", to_string(o.algorithm), "cannot be changed by a reconfiguration");
     faults.raise_if_any(where(o));
   }
-  plans_.push_back(std::make_unique<const limiter_plan>(std::move(o), from));
-  const limiter_plan& to = *plans_.back();
+  auto made = std::make_unique<limiter_plan>(std::move(o), from);
+  // Of several reconfigurations in a row each may have made the schedule longer.
+  const duration wait = sliding() ? duration::zero() : schedule_.next_free(from, now);
+  make_room(*made, from, std::min(wait, limiter_plan::longest).count() * per_ns);
+  const limiter_plan& to = *plans_.emplace_back(std::move(made));
   if (sliding()) log_->fit(to);
   plan_.store(&to, std::memory_order_release);
   if (!sliding()) schedule_.convert(from, to, now);

@@ -71,7 +71,7 @@ void runner_base::attempt_ended() noexcept {
   job_.fetch_add(1, std::memory_order_relaxed);
   deadline_alarm::stop(time_);
   in_grace_ = false;
-  if (sink_) context.report_cost();
+  context.report_cost();
   sink_ = nullptr;
   if (detached_) {
     detached_->running.fetch_sub(1, std::memory_order_relaxed);

@@ -14,7 +14,7 @@ using options = hf::rate_limiter_options;
 
 namespace {
 
-__extension__ using wide = __int128;
+__extension__ typedef __int128 wide;
 
 constexpr hf::time_point start{1h};
 hf::time_point at(hf::duration d) { return start + d; }

@@ -173,6 +173,18 @@ TEST_CASE("rate limiter: reconfigured while permits are out", "[rate_limiter]") 
   CHECK(l.snapshot(at(0s)).available == 4);
 }
 
+TEST_CASE("rate limiter: several reconfigurations in a row keep what is booked", "[rate_limiter]") {
+  options o{.permits = 1000, .period = 1s, .burst = 1, .max_wait = 1s};
+  hf::rate_limiter l(o);
+  for (int i = 0; i < 501; ++i) REQUIRE(l.reserve(1, at(1s), at(0s)));
+  for (const auto permits : {100u, 10u, 1u}) {
+    o.permits = permits;
+    l.reconfigure(o, at(0s));
+  }
+  CHECK(l.snapshot(at(0s)).next_free >= 500s);
+  CHECK(l.snapshot(at(0s)).next_free <= 502s);
+}
+
 TEST_CASE("bug 30: a limit that is lowered at work goes on letting calls in",
           "[conformance][rate_limiter]") {
   const auto algorithm = GENERATE(limiter_algorithm::gcra, limiter_algorithm::sliding_window);

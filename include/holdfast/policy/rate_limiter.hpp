@@ -54,8 +54,9 @@ class rate_limiter {
     return reserve(units, now, now).granted;
   }
 
-  /// Takes permits for the first moment at which they are due, before `latest` and within
-  /// `max_wait`. Whoever has been granted them waits until `at`, and settles or cancels later.
+  /// Takes permits for the moment at which they are due, if that is not after `latest` and within
+  /// `max_wait`. Whoever has been granted them waits until `at`, uncounted, and settles or
+  /// refunds later, once, or never. Times are those of the caller's clock, `now` is the present.
   reservation reserve(std::uint32_t units, time_point latest, time_point now = clock::now());
 
   /// Makes what was reserved into what was used. Once for each reservation.
