@@ -50,8 +50,9 @@ struct call_options {
   /// it only after failures that are known to have happened before.
   bool idempotent = true;
 
-  /// How many permits a weighted rate limiter takes for the operation: its cost, or an estimate that
-  /// `call_context::settle` corrects. Zero: none beforehand; it waits only while there is a debt.
+  /// How many permits a weighted rate limiter takes for the operation: its cost, or an estimate
+  /// that `call_context::settle` corrects. Zero: none beforehand; it waits only while there is a
+  /// debt.
   std::uint32_t cost = 1;
 
   /// What the call's context shows as its tags; null for none, or for the parent's. Must outlive the

@@ -16,7 +16,9 @@ std::int64_t ticks_of(duration d) noexcept {
 }
 
 /// Rounded up: a wait must not end early.
-duration duration_of(std::int64_t ticks) noexcept { return duration((ticks + per_ns - 1) / per_ns); }
+duration duration_of(std::int64_t ticks) noexcept {
+  return duration((ticks + per_ns - 1) / per_ns);
+}
 
 /// As much of `units * interval` as a limiter can ever owe.
 std::int64_t worth(const limiter_plan& p, std::uint64_t units) noexcept {
@@ -165,9 +167,9 @@ void gcra::convert(const limiter_plan& from, const limiter_plan& to, time_point 
     // Below zero: permits that are owed, or booked for later.
     const double in_store =
         static_cast<double>(from.depth - ahead) / static_cast<double>(from.interval);
-    const double wanted = static_cast<double>(to.depth) - in_store * static_cast<double>(to.interval);
-    return static_cast<std::int64_t>(
-        std::clamp(wanted, 0.0, static_cast<double>(to.furthest)));
+    const double wanted =
+        static_cast<double>(to.depth) - in_store * static_cast<double>(to.interval);
+    return static_cast<std::int64_t>(std::clamp(wanted, 0.0, static_cast<double>(to.furthest)));
   });
   credit_.store(ticks(now), std::memory_order_relaxed);
 }

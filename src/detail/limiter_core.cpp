@@ -80,8 +80,7 @@ limiter_plan::limiter_plan(rate_limiter_options o)
     : options(validated(std::move(o))),
       interval((options.period.count() * per_ns + options.permits - 1) / options.permits),
       depth(options.burst * interval),
-      furthest(depth +
-               (std::max(options.max_wait, options.max_hint) + limiter_plan::slack).count() * per_ns),
+      furthest(depth + (std::max(options.max_wait, options.max_hint) + slack).count() * per_ns),
       most_units(options.algorithm == limiter_algorithm::gcra ? options.burst : 0),
       guess_start(options.burst >= roomy_burst && depth >= roomy_depth.count() * per_ns) {}
 

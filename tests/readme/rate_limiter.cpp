@@ -99,7 +99,8 @@ TEST_CASE("rate limiter: requests and tokens per minute") {
     // [tokens]
     hf::rate_limiter requests{
         {.name = "gpt-4 rpm", .permits = 500, .period = 60s, .weighted = false}};
-    hf::rate_limiter tokens{{.name = "gpt-4 tpm", .permits = 30'000, .period = 60s, .max_wait = 5s}};
+    hf::rate_limiter tokens{
+        {.name = "gpt-4 tpm", .permits = 30'000, .period = 60s, .max_wait = 5s}};
     auto guard = hf::pipeline().with(tokens).with(requests);
 
     auto chat = [](hf::call_context& ctx) -> asio::awaitable<std::string> {

@@ -118,7 +118,7 @@ TEST_CASE("a schedule is a token bucket", "[gcra]") {
   const auto interval = p.options.period.count() / p.options.permits;
   for (int i = 0; i < 2000; ++i) {
     // Now and then an idle time, mostly about as fast as permits come.
-    const auto gap = random() % 40 == 0 ? interval * 100 : static_cast<std::int64_t>(2 * interval + 1);
+    const std::int64_t gap = random() % 40 == 0 ? interval * 100 : 2 * interval + 1;
     now += hf::duration(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(gap)));
     const auto units =
         static_cast<std::uint32_t>(1 + random() % std::min(p.options.burst, std::uint32_t{3}));
@@ -142,7 +142,8 @@ TEST_CASE("bug 31: rounding never lets a permit in, at any rate", "[conformance]
   gcra g;
   std::vector<event> admitted;
   hf::time_point now = start;
-  const auto interval = static_cast<std::uint64_t>(p.options.period.count() / p.options.permits + 1);
+  const auto interval =
+      static_cast<std::uint64_t>(p.options.period.count() / p.options.permits + 1);
   for (int i = 0; i < 3000; ++i) {
     now += hf::duration(static_cast<std::int64_t>(random() % interval));
     if (take_now(g, p, 1, now)) admitted.push_back({now, 1});

@@ -12,9 +12,9 @@ namespace holdfast::detail {
 /// The schedule of a rate limiter: when the next permit is due (the theoretical arrival time of the
 /// generic cell rate algorithm), in one word, so that taking permits is one compare-and-swap.
 ///
-/// Permits are there while the schedule is not further ahead of the present than the burst is worth;
-/// a schedule that has fallen behind starts again at the present. To wait is to take permits that
-/// are due later: the time of admission is known at once and never changes.
+/// Permits are there while the schedule is not further ahead of the present than the burst is
+/// worth; a schedule that has fallen behind starts again at the present. To wait is to take permits
+/// that are due later: the time of admission is known at once and never changes.
 ///
 /// Words wrap around, like serial numbers: only differences count. Thread safety: safe, all of it.
 class gcra {

@@ -24,7 +24,8 @@ struct limiter_plan {
   /// Throws `invalid_options` that lists every option out of range.
   explicit limiter_plan(rate_limiter_options o);
 
-  /// The same for one that takes over from another, whose bookings may be further ahead than its own.
+  /// The same for one that takes over from another, whose bookings may be further ahead than its
+  /// own.
   limiter_plan(rate_limiter_options o, const limiter_plan& previous);
 
   rate_limiter_options options;

@@ -52,7 +52,8 @@ class sliding_log {
   void forget(time_point before) noexcept;
   void heal(const limiter_plan& p, time_point now) noexcept;
   void append(std::uint64_t units, time_point when) noexcept;
-  time_point earliest_for(const limiter_plan& p, std::uint64_t units, time_point when) const noexcept;
+  time_point earliest_for(const limiter_plan& p, std::uint64_t units,
+                          time_point when) const noexcept;
 
   mutable std::mutex mutex_;
   std::vector<entry> ring_;

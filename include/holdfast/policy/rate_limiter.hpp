@@ -14,10 +14,10 @@ namespace holdfast {
 
 /// Limits how often a service is called, or how many units of cost it is sent, in a time.
 ///
-/// A call that finds its permits missing waits for them, if there is a `max_wait`: when they are due
-/// is known at once, and where that is too late, by `max_wait` or by the operation's deadline, it is
-/// refused at once with `errc::rate_limited` and the time after which it would have been admitted,
-/// and takes nothing. First come, first served.
+/// A call that finds its permits missing waits for them, if there is a `max_wait`: when they are
+/// due is known at once, and where that is too late, by `max_wait` or by the operation's deadline,
+/// it is refused at once with `errc::rate_limited` and the time after which it would have been
+/// admitted, and takes nothing. First come, first served.
 ///
 /// A weighted limiter takes `call_options::cost` permits, and settles on the way up: what the call
 /// said with `call_context::settle` is what it cost in the end. A call that was never started costs
@@ -27,8 +27,8 @@ namespace holdfast {
 ///
 /// A handle: copies share the limiter, and operations keep it alive. Thread safety: safe, from any
 /// thread and executor. Cost: one compare-and-swap per call; a reading of the precise clock where a
-/// small store (fewer than 16 permits, or refilled in less than 64 ms) is full, or where permits are
-/// missing; no allocation, except for a wait.
+/// small store (fewer than 16 permits, or refilled in less than 64 ms) is full, or where permits
+/// are missing; no allocation, except for a wait.
 class rate_limiter {
  public:
   using options = rate_limiter_options;
@@ -74,9 +74,9 @@ class rate_limiter {
     core_->hint(remaining, reset, now);
   }
 
-  /// Changes the options of new calls; `name` and `algorithm` stay. The store stays as full as
-  /// it was, or as the new burst allows; who waits keeps the time. Throws `invalid_options`, and nothing has changed. Each call keeps some
-  /// 150 bytes until the limiter goes.
+  /// Changes the options of new calls; `name` and `algorithm` stay. The store stays as full as it
+  /// was, or as the new burst allows; who waits keeps the time. Throws `invalid_options`, and
+  /// nothing has changed. Each call keeps some 150 bytes until the limiter goes.
   void reconfigure(options o, time_point now = clock::now()) {
     core_->reconfigure(std::move(o), now);
   }
