@@ -11,9 +11,9 @@ namespace holdfast::detail {
 /// The options of a rate limiter, worked out. Immutable: a reconfiguration makes a new one.
 ///
 /// Schedules are kept in ticks of 1/63 ns. The interval between two permits is then a whole number
-/// of ticks for every rate of one significant digit and most of two, whatever the powers of ten;
-/// for any other it is rounded up, so that no rounding ever lets a permit in early, and the rate is
-/// slower by less than a tick per permit.
+/// of ticks for every rate of one significant digit, whatever the powers of ten, and for many more;
+/// for any other it is rounded up, so that no rounding ever lets a permit in early, and each comes
+/// less than a tick late.
 struct limiter_plan {
   static constexpr std::int64_t ticks_per_ns = 63;
   static constexpr duration longest = std::chrono::days(365);
