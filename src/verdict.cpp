@@ -36,6 +36,7 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::bulkhead: return "bulkhead";
     case policy_kind::fallback: return "fallback";
     case policy_kind::hedge: return "hedge";
+    case policy_kind::rate_limiter: return "rate_limiter";
   }
   return "unknown";
 }

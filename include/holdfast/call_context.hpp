@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_CALL_CONTEXT_HPP
 #define HOLDFAST_CALL_CONTEXT_HPP
 
+#include <algorithm>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstdint>
@@ -18,6 +19,7 @@ namespace detail {
 /// Why an operation's signal was emitted.
 enum class cancel_reason : std::uint8_t { none, deadline, caller };
 struct context_token_access;
+class rate_limiter_layer;
 }  // namespace detail
 
 struct context_token;
@@ -55,6 +57,15 @@ class call_context {
 
   /// All tags of the operation; null for none.
   const tag_set* tags() const noexcept { return tags_; }
+
+  /// Tells the rate limiters around the call what it really cost, in units of `call_options::cost`:
+  /// they take back what was reserved beyond it, or charge the rest. May be said in parts, and by
+  /// each of several attempts: the units add up. Never said, what was reserved stays taken. Without
+  /// effect on an attempt that a detaching timeout has left behind.
+  void settle(std::uint64_t units) noexcept {
+    settled_ = (settled_ == unsettled ? 0 : settled_) + std::min(units, most_settled);
+    settled_ = std::min(settled_, most_settled);
+  }
 
   /// Whether the attempt was asked to stop, by a timeout or by the caller.
   bool cancelled() const noexcept {
@@ -103,6 +114,10 @@ class call_context {
   }
 
   friend struct detail::context_token_access;
+  friend class detail::rate_limiter_layer;
+
+  static constexpr std::uint64_t unsettled = ~std::uint64_t{0};
+  static constexpr std::uint64_t most_settled = unsettled / 4;
 
   time_service* time_;
   time_point deadline_ = never;
@@ -110,6 +125,7 @@ class call_context {
   /// The alarm of the deadline, until somebody can hear it: a call that never waits never arms it.
   detail::deadline_alarm* unarmed_ = nullptr;
   const tag_set* tags_ = nullptr;
+  std::uint64_t settled_ = unsettled;
   unsigned attempt_ = 0;
   mutable detail::cancel_reason reason_ = detail::cancel_reason::none;  // see `cancelled`
 };

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_CALL_OPTIONS_HPP
 #define HOLDFAST_CALL_OPTIONS_HPP
 
+#include <cstdint>
 #include <holdfast/clock.hpp>
 #include <initializer_list>
 #include <string>
@@ -48,6 +49,11 @@ struct call_options {
   /// Whether the call may be repeated after it may have reached the service. False: `retry` repeats
   /// it only after failures that are known to have happened before.
   bool idempotent = true;
+
+  /// How many permits a weighted rate limiter takes for the operation: its cost, or an estimate
+  /// that `call_context::settle` corrects. Zero: none beforehand; it waits only while there is a
+  /// debt.
+  std::uint32_t cost = 1;
 
   /// What the call's context shows as its tags; null for none, or for the parent's. Must outlive the
   /// operation. An attempt that a detaching timeout may leave behind gets a copy.

@@ -31,6 +31,7 @@ enum class policy_kind : std::uint8_t {
   bulkhead,
   fallback,
   hedge,
+  rate_limiter,
 };
 
 std::string_view to_string(verdict v) noexcept;

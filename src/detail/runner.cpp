@@ -71,6 +71,7 @@ void runner_base::attempt_ended() noexcept {
   job_.fetch_add(1, std::memory_order_relaxed);
   deadline_alarm::stop(time_);
   in_grace_ = false;
+  context.report_cost();
   sink_ = nullptr;
   if (detached_) {
     detached_->running.fetch_sub(1, std::memory_order_relaxed);
@@ -126,6 +127,7 @@ void runner_base::give_up() {
   }
   detached_ = state.shared_from_this();
   abandon_sink();
+  context.forget_operation();
   sink_ = nullptr;
   waiter_.post();
 }

@@ -8,6 +8,7 @@
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/hedge.hpp>
+#include <holdfast/policy/rate_limiter.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <memory>
@@ -39,6 +40,10 @@ struct layer_of<bulkhead> {
 template <>
 struct layer_of<hedge> {
   using type = hedge_layer<layer_stack<default_classifier>>;
+};
+template <>
+struct layer_of<rate_limiter> {
+  using type = rate_limiter_layer;
 };
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};

@@ -40,7 +40,9 @@ struct attempt_sink : sink_base {
 class attempt_context : public call_context {
  public:
   explicit attempt_context(time_service& time) noexcept : call_context(time) {}
-  void begin(const operation& op, unsigned attempt) {
+  void begin(operation& op, unsigned attempt) {
+    operation_ = &op;
+    settled_ = unsettled;
     signal_.slot().clear();
     deadline_ = op.deadline();
     attempt_ = attempt;
@@ -48,6 +50,13 @@ class attempt_context : public call_context {
     tags_ = op.tags();
     if (op.limit.detach && tags_) tags_ = &kept_tags_.emplace(*tags_);
   }
+  /// Hands what the attempt has cost to its operation.
+  void report_cost() noexcept {
+    if (operation_ && settled_ != unsettled) operation_->settle(settled_);
+    operation_ = nullptr;
+  }
+  void forget_operation() noexcept { operation_ = nullptr; }
+
   /// Cancels the chain, and through it whatever the attempt awaits with this context's token.
   void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why) {
     reason_ = why;
@@ -58,6 +67,7 @@ class attempt_context : public call_context {
 
  private:
   std::optional<tag_set> kept_tags_;
+  operation* operation_ = nullptr;  // null once the operation has gone on without the attempt
 };
 
 /// A coroutine chain of our own, with its own cancellation, which runs one attempt after another.

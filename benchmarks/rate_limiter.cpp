@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+// What does a rate limiter add, alone and to a pipeline that has a policy already?
+#include <chrono>
+
+#include "calls.hpp"
+#include "paired.hpp"
+
+using namespace bench;
+using namespace std::chrono_literals;
+
+namespace {
+
+template <class Pipeline>
+void row(benchmark::State& state, const Pipeline& pipeline) {
+  asio::io_context context{1};
+  paired(state, context, ready_call, [&pipeline] { return pipeline(ready_context_call); });
+}
+
+/// More than any loop can use; it is never refused.
+hf::rate_limiter generous() {
+  return hf::rate_limiter({.name = "service", .permits = 100'000'000, .period = 1s});
+}
+
+void rate_limiter(benchmark::State& state) { row(state, hf::pipeline().with(generous())); }
+BENCHMARK(rate_limiter)->UseManualTime();
+
+/// To be compared with the row `timeout`.
+void limiter_after_first(benchmark::State& state) {
+  row(state, hf::pipeline().with(generous()).with(hf::timeout{2s}));
+}
+BENCHMARK(limiter_after_first)->UseManualTime();
+
+/// A small store, mostly full: where a schedule begins is read from the precise clock.
+void limiter_small_store(benchmark::State& state) {
+  row(state, hf::pipeline()
+                 .with(hf::rate_limiter({.permits = 1'000'000'000, .period = 1s, .burst = 10}))
+                 .with(hf::timeout{2s}));
+}
+BENCHMARK(limiter_small_store)->UseManualTime();
+
+/// With a lock.
+void limiter_sliding_window(benchmark::State& state) {
+  row(state, hf::pipeline()
+                 .with(hf::rate_limiter({.permits = 100'000'000,
+                                         .period = 1s,
+                                         .algorithm = hf::limiter_algorithm::sliding_window}))
+                 .with(hf::timeout{2s}));
+}
+BENCHMARK(limiter_sliding_window)->UseManualTime();
+
+void rate_limited_reject(benchmark::State& state) {
+  const hf::rate_limiter limiter({.name = "service", .permits = 1, .period = 1h});
+  static_cast<void>(limiter.core()->book(1, hf::clock::now(), hf::never));
+  row(state, hf::pipeline().with(limiter));
+  if (limiter.refused() == 0) state.SkipWithError("nothing was refused");
+}
+BENCHMARK(rate_limited_reject)->UseManualTime();
+
+/// One limiter that several threads share: exact, so they take turns.
+void take_permits(benchmark::State& state) {
+  static const hf::rate_limiter limiter = generous();
+  auto& core = *limiter.core();
+  const auto now = hf::clock::now();
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(core.take(core.plan(), 1, now, hf::duration(0)));
+  }
+  state.SetItemsProcessed(state.iterations());
+  state.counters["added_ns"] =
+      benchmark::Counter(1e-9 * static_cast<double>(state.iterations()),
+                         benchmark::Counter::kAvgThreadsRate | benchmark::Counter::kInvert);
+}
+
+void limiter_1_thread(benchmark::State& state) { take_permits(state); }
+BENCHMARK(limiter_1_thread)->Threads(1)->UseRealTime();
+
+void limiter_2_threads(benchmark::State& state) { take_permits(state); }
+BENCHMARK(limiter_2_threads)->Threads(2)->UseRealTime();
+
+}  // namespace

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+// The rate limiter's log by hand, against a list of every admission.
+#include <catch2/catch_all.hpp>
+#include <deque>
+#include <holdfast/detail/sliding_log.hpp>
+#include <random>
+
+namespace hf = holdfast;
+using namespace std::chrono_literals;
+using hf::detail::booking;
+using hf::detail::limiter_plan;
+using hf::detail::sliding_log;
+using options = hf::rate_limiter_options;
+
+namespace {
+
+constexpr hf::time_point start{1h};
+hf::time_point at(hf::duration d) { return start + d; }
+
+limiter_plan plan_of(std::uint32_t permits, hf::duration period, hf::duration max_wait = 0s) {
+  return limiter_plan(options{.permits = permits,
+                              .period = period,
+                              .algorithm = hf::limiter_algorithm::sliding_window,
+                              .max_wait = max_wait});
+}
+
+bool take_now(sliding_log& log, const limiter_plan& p, std::uint32_t units, hf::time_point now) {
+  return log.book(p, units, now, now, now).what == booking::kind::admitted;
+}
+
+}  // namespace
+
+TEST_CASE("never more than the permits in any period", "[sliding_log]") {
+  const limiter_plan p = plan_of(3, 1s);
+  sliding_log log(p);
+  CHECK(take_now(log, p, 1, at(0s)));
+  CHECK(take_now(log, p, 1, at(500ms)));
+  CHECK(take_now(log, p, 1, at(900ms)));
+  CHECK_FALSE(take_now(log, p, 1, at(999ms)));
+  CHECK(log.next_free(p, at(999ms)) == 1ms);
+  CHECK(take_now(log, p, 1, at(1s)));
+  CHECK_FALSE(take_now(log, p, 1, at(1499ms)));
+  CHECK(take_now(log, p, 1, at(1500ms)));
+  CHECK(log.available(p, at(1500ms)) == 0);
+  CHECK(log.available(p, at(2s)) == 2);
+  CHECK(log.available(p, at(9s)) == 3);
+}
+
+TEST_CASE("who waits is told the time at once, and is admitted in order", "[sliding_log]") {
+  const limiter_plan p = plan_of(2, 1s, 3s);
+  sliding_log log(p);
+  REQUIRE(take_now(log, p, 1, at(0s)));
+  REQUIRE(take_now(log, p, 1, at(200ms)));
+  const auto due = [&](std::uint32_t units, hf::duration latest) {
+    return log.book(p, units, at(300ms), at(300ms), at(latest));
+  };
+  CHECK(due(1, 900ms).what == booking::kind::refused);
+  CHECK(due(1, 900ms).at == at(1s));
+  CHECK(due(1, 3s).at == at(1s));
+  CHECK(due(2, 3s).at == at(2s));
+  CHECK(due(1, 4s).at == at(3s));
+  CHECK(due(3, 9s).what == booking::kind::refused);
+  CHECK(due(3, 9s).at == hf::never);
+}
+
+TEST_CASE("nobody is admitted before the time that was asked for", "[sliding_log]") {
+  const limiter_plan p = plan_of(2, 1s, 3s);
+  sliding_log log(p);
+  CHECK(log.book(p, 1, at(0s), at(2s), at(3s)).at == at(2s));
+  CHECK(log.book(p, 1, at(0s), at(2s), at(3s)).at == at(2s));
+  CHECK(log.book(p, 1, at(0s), at(2s), at(3s)).at == at(3s));
+}
+
+TEST_CASE("what was not used comes back, as long as it counts", "[sliding_log]") {
+  const limiter_plan p = plan_of(10, 1s, 1s);
+  sliding_log log(p);
+  REQUIRE(take_now(log, p, 6, at(0s)));
+  REQUIRE(take_now(log, p, 4, at(500ms)));
+  log.remove(4, at(0s));
+  CHECK(log.available(p, at(500ms)) == 4);
+  CHECK_FALSE(take_now(log, p, 5, at(500ms)));
+  REQUIRE(take_now(log, p, 4, at(500ms)));
+  // The two that are left of the first count until 1 s, the eight after them longer.
+  CHECK(log.available(p, at(1s)) == 2);
+  log.remove(100, at(0s));  // out of the log
+  CHECK(log.available(p, at(1s)) == 2);
+  log.add(p, 1, at(1s));
+  CHECK(log.available(p, at(1s)) == 1);
+  log.add(p, ~std::uint64_t{0}, at(1s));
+  CHECK(log.available(p, at(1s)) == 0);
+  CHECK(log.available(p, at(2s)) == 10);
+}
+
+TEST_CASE("the log against a list of every admission", "[sliding_log]") {
+  const auto seed = GENERATE(range(1u, 31u));
+  std::mt19937_64 random(seed);
+  const auto permits = static_cast<std::uint32_t>(1 + random() % 200);
+  constexpr hf::duration period = 1s;
+  const limiter_plan p = plan_of(permits, period, seed % 2 ? 0s : 2s);
+  sliding_log log(p);
+  struct event {
+    hf::time_point when;
+    std::uint64_t units;
+  };
+  std::deque<event> all;
+  hf::time_point now = start;
+  hf::time_point last = start;
+  // What is admitted within the period that ends at `when`, entries up to `spare` older included.
+  const auto in_period = [&](hf::time_point when, hf::duration spare) {
+    std::uint64_t sum = 0;
+    for (const event& e : all) {
+      if (e.when > when - period - spare && e.when <= when) sum += e.units;
+    }
+    return sum;
+  };
+  const auto mean_gap = 1'500'000'000 / permits;
+  for (int i = 0; i < 2000; ++i) {
+    now += hf::duration(static_cast<std::int64_t>(random() % mean_gap));
+    const auto units = static_cast<std::uint32_t>(1 + random() % std::min(permits, 3u));
+    const booking b = log.book(p, units, now, now, now + p.options.max_wait);
+    if (b.what == booking::kind::refused) {
+      // Not for nothing: with a 32nd of a period of grace there was no room.
+      if (last <= now) REQUIRE(in_period(now, period / 32) + units > permits);
+      continue;
+    }
+    REQUIRE(b.at >= now);
+    REQUIRE(b.at >= last);
+    last = b.at;
+    all.push_back({b.at, units});
+    REQUIRE(in_period(b.at, 0s) <= permits);
+    while (all.front().when < now - 2 * period) all.pop_front();
+  }
+}
+
+TEST_CASE("bug 21: a log after a jump of the clock", "[conformance][sliding_log]") {
+  const limiter_plan p = plan_of(2, 1s, 1s);
+  sliding_log log(p);
+  REQUIRE(take_now(log, p, 2, at(200h)));
+  CHECK_FALSE(take_now(log, p, 1, at(0s)));
+  CHECK(take_now(log, p, 2, at(1s)));
+  CHECK(take_now(log, p, 2, at(9999h)));
+}
+
+TEST_CASE("a new plan keeps what is in the log", "[sliding_log]") {
+  const limiter_plan p = plan_of(10, 1s, 1s);
+  sliding_log log(p);
+  for (int i = 0; i < 8; ++i) REQUIRE(take_now(log, p, 1, at(i * 100ms)));
+  const limiter_plan other = plan_of(9, 2s, 5s);
+  log.fit(other);
+  CHECK(log.available(other, at(1s)) == 1);
+  CHECK(log.available(other, at(2s)) == 2);
+}
+
+TEST_CASE("a log does not grow, however long the waits", "[sliding_log]") {
+  const limiter_plan p = plan_of(1, 1ms, 1h);
+  sliding_log log(p);
+  hf::time_point before = start - 1ms;
+  for (int i = 0; i < 20'000; ++i) {
+    const booking b = log.book(p, 1, start, start, start + 1h);
+    REQUIRE(b.what != booking::kind::refused);
+    REQUIRE(b.at - before >= 1ms);
+    before = b.at;
+  }
+}
