@@ -35,6 +35,8 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::circuit_breaker: return "circuit_breaker";
     case policy_kind::bulkhead: return "bulkhead";
     case policy_kind::fallback: return "fallback";
+    case policy_kind::retry_budget: return "retry_budget";
+    case policy_kind::throttle: return "throttle";
   }
   return "unknown";
 }

@@ -28,7 +28,7 @@ template <class P>
 constexpr void check_policy() {
   static_assert(policy<P>,
                 "holdfast: .with() takes a policy: hf::timeout, hf::retry, hf::circuit_breaker, "
-                "hf::bulkhead, or a std::shared_ptr to one.");
+                "hf::bulkhead, hf::throttle, or a std::shared_ptr to one.");
 }
 
 /// Makes a link of whatever `.fallback()` was given.

@@ -19,8 +19,11 @@
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/retry.hpp>
+#include <holdfast/policy/retry_budget.hpp>
+#include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <holdfast/result.hpp>
+#include <holdfast/retry_after.hpp>
 #include <holdfast/time/sleep_for.hpp>
 #include <holdfast/verdict.hpp>
 

@@ -2,11 +2,13 @@
 #ifndef HOLDFAST_DETAIL_MAKE_LAYER_HPP
 #define HOLDFAST_DETAIL_MAKE_LAYER_HPP
 
+#include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/retry.hpp>
+#include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <memory>
 #include <tuple>
@@ -33,6 +35,10 @@ template <>
 struct layer_of<bulkhead> {
   using type = bulkhead_layer;
 };
+template <>
+struct layer_of<throttle> {
+  using type = throttle_layer;
+};
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 
@@ -58,6 +64,11 @@ constexpr void check_order() {
                   "holdfast: a circuit breaker around a fallback never sees a failure, the "
                   "fallback has answered it; add .with(breaker) before .fallback(...).");
   }
+  if constexpr (Layer::kind == policy_kind::throttle) {
+    static_assert(!inside_fallback,
+                  "holdfast: a throttle around a fallback never sees a failure, the fallback has "
+                  "answered it; add .with(throttle) before .fallback(...).");
+  }
 }
 
 template <class Classifier, class... Inner, class Layer>
@@ -76,6 +87,7 @@ layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...
         },
         stack.layers);
   }
+  report_calls_once(stack.layers, layer);
   return {std::move(stack.classifier),
           std::tuple_cat(std::move(stack.layers), std::tuple<Layer>(std::move(layer)))};
 }

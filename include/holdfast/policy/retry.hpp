@@ -4,8 +4,11 @@
 
 #include <functional>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer.hpp>
 #include <holdfast/policy/backoff.hpp>
+#include <holdfast/policy/retry_budget.hpp>
+#include <optional>
 #include <string>
 
 namespace holdfast {
@@ -16,6 +19,9 @@ namespace holdfast {
 /// a cancellation, or a refusal by a policy below. No retry is begun, and no delay slept, that the
 /// deadline or `max_elapsed` would cut short: the last outcome is returned at once, unchanged. The
 /// caller's cancellation ends a delay at once.
+///
+/// Where the budget is spent, the last outcome is returned at once too; the operation's ledger shows
+/// it as refused by `policy_kind::retry_budget`, and the budget counts it in its snapshot.
 struct retry {
   /// Attempts in all, the first included. At least 1; 1: no retry.
   unsigned max_attempts = 3;
@@ -36,6 +42,16 @@ struct retry {
   /// Asked before each retry, if set; false: the outcome is returned. Called on the operation's
   /// executor; an exception out of it means false.
   std::function<bool(const failure*, verdict)> only_if = nullptr;
+
+  /// What retries are taken out of, shared with whoever else has the same object. None: unlimited.
+  /// Taken when a retry is decided, before its delay; it stays spent if the caller gives up meanwhile.
+  std::optional<retry_budget> budget = std::nullopt;
+
+  /// Where an open circuit below refuses the attempt, waits until it may be tried, and for a place
+  /// among its probes, instead of giving up; up to this long after the start of the operation. Such
+  /// an attempt is not counted and not taken out of the budget: nothing was sent. At least zero;
+  /// zero: the refusal ends the operation.
+  duration wait_for_circuit = duration::zero();
 };
 
 namespace detail {
@@ -54,11 +70,15 @@ class retry_layer {
   step enter(frame& f, operation& op) const noexcept {
     f = {.attempt = 1, .started = op.now, .delay = duration::zero()};
     op.set_attempt(1);
+    budget_.on_call(op);
     return step::go;
   }
 
   step leave(frame& f, operation& op, verdict v) const {
-    if (is_answer(v)) [[likely]] return step::go;
+    if (is_answer(v)) [[likely]] {
+      budget_.on_success();
+      return step::go;
+    }
     return consider(f, op, v);
   }
 
@@ -66,12 +86,19 @@ class retry_layer {
   bool repeats(const operation& op, verdict v) const;
 
   unsigned max_attempts() const noexcept { return options_.max_attempts; }
+  budget_use& budget() noexcept { return budget_; }
+  const budget_use& budget() const noexcept { return budget_; }
   void describe(std::string& out) const;
 
  private:
   step consider(frame& f, operation& op, verdict v) const;
+  bool repeat(frame& f, operation& op) const;
+  bool wait_for_circuit(frame& f, operation& op) const;
+  duration after_hint(duration hint, operation& op) const;
+  bool in_time(const frame& f, const operation& op, time_point next) const noexcept;
 
   retry options_;
+  budget_use budget_;
 };
 
 }  // namespace detail
