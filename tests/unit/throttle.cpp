@@ -37,6 +37,7 @@ struct load {
   time_point now = start;
   int sent = 0;
   int rejected = 0;
+  int accepted = 0;
 
   /// `n` wishes, evenly spread over `span`; `accepts(i)` is the service's word on the i-th.
   template <class Accepts>
@@ -45,13 +46,15 @@ struct load {
       now += span / n;
       if (core.try_enter(now, [this] { return random(); })) {
         ++sent;
-        core.leave(accepts(i) ? verdict::success : verdict::overloaded);
+        const bool accepted_it = accepts(i);
+        accepted += accepted_it;
+        core.leave(accepted_it ? verdict::success : verdict::overloaded);
       } else {
         ++rejected;
       }
     }
   }
-  void clear() { sent = rejected = 0; }
+  void clear() { sent = rejected = accepted = 0; }
 };
 
 void put(throttle_core& core, verdict v, int times, time_point now = start) {
@@ -149,9 +152,10 @@ TEST_CASE("throttle: the load settles at `multiplier` for each accepted call", "
   l.run(100 * 400, 400s, accepts);
   l.clear();
   l.run(100 * 600, 600s, accepts);
-  const double expected = std::min(multiplier * capacity, 100.0) * 600;
   CAPTURE(multiplier, capacity);
-  CHECK(l.sent == Catch::Approx(expected).epsilon(0.05));
+  CHECK(l.sent == Catch::Approx(multiplier * l.accepted).epsilon(0.03));
+  // At 1.1 chance leaves some seconds with fewer calls than the service would accept.
+  CHECK(l.accepted >= 0.85 * capacity * 600);
 }
 
 TEST_CASE("throttle: of a service that accepts nothing, one call per window is made",
