@@ -16,7 +16,7 @@ namespace holdfast {
 /// Repeats what is below it in the stack while its outcome is worth repeating.
 ///
 /// Repeated are the verdicts `failure`, `throttled` and `overloaded`; never a fault of the request,
-/// a cancellation, or a refusal by a policy below. No retry is begun, and no delay slept, that the
+/// a cancellation, or a refusal by a policy below (but see `wait_for_circuit`). No retry is begun, and no delay slept, that the
 /// deadline or `max_elapsed` would cut short: the last outcome is returned at once, unchanged. The
 /// caller's cancellation ends a delay at once.
 ///
