@@ -89,7 +89,8 @@ class reader {
 
 constexpr std::array<std::string_view, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-constexpr std::array<std::string_view, 7> short_days{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+constexpr std::array<std::string_view, 7> short_days{"Mon", "Tue", "Wed", "Thu",
+                                                     "Fri", "Sat", "Sun"};
 constexpr std::array<std::string_view, 7> long_days{"Monday", "Tuesday",  "Wednesday", "Thursday",
                                                     "Friday", "Saturday", "Sunday"};
 
@@ -111,8 +112,8 @@ std::optional<fields> read_fixed(std::string_view text) noexcept {
   reader r(text);
   fields f;
   unsigned day{};
-  const bool ok = r.name(short_days, day) && r.literal(", ") && r.number(2, f.day) && r.literal(" ") &&
-                  r.name(months, f.month) && r.literal(" ") && r.number(4, f.year) &&
+  const bool ok = r.name(short_days, day) && r.literal(", ") && r.number(2, f.day) &&
+                  r.literal(" ") && r.name(months, f.month) && r.literal(" ") && r.number(4, f.year) &&
                   r.literal(" ") && read_time(r, f) && r.literal(" GMT") && r.done();
   return ok ? std::optional(f) : std::nullopt;
 }
@@ -213,7 +214,8 @@ std::optional<duration> parse_delay(std::string_view text) noexcept {
     // The number is read once its unit is known.
     const auto digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
     const std::string_view after = rest.substr(digits);
-    const auto u = std::ranges::find_if(units, [&](const unit& x) { return after.starts_with(x.name); });
+    const auto names = [&](const unit& x) { return after.starts_with(x.name); };
+    const auto u = std::ranges::find_if(units, names);
     if (u == units.end()) return {};
     const auto part = whole_amount(rest.substr(0, digits), u->length);
     if (!part) return {};

@@ -62,7 +62,8 @@ step retry_layer::consider(frame& f, operation& op, verdict v) const {
 bool retry_layer::repeat(frame& f, operation& op) const {
   duration delay = next_delay(options_.wait, f.attempt, f.delay, op.random());
   f.delay = delay;
-  if (const duration hint = op.retry_after; options_.honour_retry_after && hint >= duration::zero()) {
+  const duration hint = op.retry_after;
+  if (options_.honour_retry_after && hint >= duration::zero()) {
     if (hint > options_.max_retry_after) return false;
     delay = std::max(delay, after_hint(hint, op));
   }

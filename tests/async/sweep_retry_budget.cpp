@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Retry with a budget, paid links, waits for an open circuit and the throttle: cancelled, and their
-// executor destroyed, at each step in turn. The shared objects outlive every run and must be at rest
-// after all of them.
+// executor destroyed, at each step in turn. The shared objects outlive every run and must be at
+// rest after all of them.
 #include "sweep.hpp"
 
 namespace {
@@ -28,7 +28,9 @@ TEST_CASE("cancellation sweep: retry with a budget") {
     };
   };
   sweep_all({.name = "third time lucky",
-             .acts = {{.lasts = 1ms, .fails = true}, {.lasts = 1ms, .fails = true}, {.lasts = 1ms}}},
+             .acts = {{.lasts = 1ms, .fails = true},
+                      {.lasts = 1ms, .fails = true},
+                      {.lasts = 1ms}}},
             with_budget(10, 100));
   sweep_all({.name = "the budget ends it", .acts = failing, .expect = is_own_failure},
             with_budget(0.1, 3));

@@ -61,9 +61,10 @@ TEST_CASE("threads: one budget for retries and paid links, never overdrawn") {
     ++paid;
     return 2;
   };
+  const hf::retry retry{.max_attempts = 4, .wait = {.base = 50us}, .budget = budget};
   const auto pipe = hf::pipeline()
                         .with(hf::timeout{1s})
-                        .with(hf::retry{.max_attempts = 4, .wait = {.base = 50us}, .budget = budget})
+                        .with(retry)
                         .fallback(pay, {.budget = budget})
                         .fallback(3);
   std::atomic<int> operations{0};

@@ -164,8 +164,8 @@ TEST_CASE("throttle: a service that can take a third of the load", "[throttle]")
 
 TEST_CASE("throttle: describes itself", "[throttle][describe]") {
   CHECK(hf::pipeline().with(hf::throttle({.name = "search"})).describe() ==
-        "throttle 'search': at most 2 calls for each accepted within 120s, from 5 per second, turns "
-        "away up to 90 %\n");
+        "throttle 'search': at most 2 calls for each accepted within 120s, from 5 per second, "
+        "turns away up to 90 %\n");
   CHECK(hf::pipeline().with(hf::throttle({.min_per_second = 0, .max_rejection = 1})).describe() ==
         "throttle '': at most 2 calls for each accepted within 120s, turns away up to 100 %\n");
   CHECK(to_string(hf::policy_kind::throttle) == "throttle");

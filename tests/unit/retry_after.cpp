@@ -121,7 +121,8 @@ TEST_CASE("a year of two digits is at most fifty years ahead", "[retry_after]") 
   const auto year_of = [](std::string_view date) {
     const auto t = hf::parse_http_date(date, now);
     REQUIRE(t);
-    return static_cast<int>(std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(*t)).year());
+    const auto day = std::chrono::floor<std::chrono::days>(*t);
+    return static_cast<int>(std::chrono::year_month_day(day).year());
   };
   CHECK(year_of("Sunday, 22-Nov-26 12:00:00 GMT") == 2026);
   CHECK(year_of("Sunday, 22-Nov-75 12:00:00 GMT") == 2075);

@@ -28,9 +28,9 @@ class budget_use {
 
   /// On the way up, with any other outcome, where `reserve` was not granted.
   void on_failure(verdict v) const noexcept {
-    if (counted_ && (v == verdict::failure || v == verdict::throttled || v == verdict::overloaded)) {
-      counted_->on_failure();
-    }
+    const bool bad =
+        v == verdict::failure || v == verdict::throttled || v == verdict::overloaded;
+    if (counted_ && bad) counted_->on_failure();
   }
 
   /// Takes what another call costs. Where that is refused, the operation's ledger tells so.

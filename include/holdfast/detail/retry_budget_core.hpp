@@ -27,7 +27,8 @@ class retry_budget_core {
 
   /// A call is about to be made. Retries are no calls.
   void on_call(time_point now) noexcept {
-    if (now.time_since_epoch().count() >= next_period_.load(std::memory_order_relaxed)) [[unlikely]] {
+    if (now.time_since_epoch().count() >= next_period_.load(std::memory_order_relaxed))
+        [[unlikely]] {
       begin_period(now);
     }
     calls_.add(0);

@@ -17,8 +17,8 @@ namespace holdfast::detail {
 /// The rule of client-side throttling: a pure function of calls, times and random numbers.
 ///
 /// While the service accepts what it gets, a call adds to two counters of its thread's own, and
-/// nothing is computed. The share to turn away is computed when a call ends badly, and for each call
-/// as long as it is not zero.
+/// nothing is computed. The share to turn away is computed when a call ends badly, and for each
+/// call as long as it is not zero.
 class throttle_core {
  public:
   explicit throttle_core(throttle_options options);
@@ -27,7 +27,8 @@ class throttle_core {
   /// asked only where there is a share to turn away. Who is admitted must `leave`.
   template <class Random>
   bool try_enter(time_point now, Random&& random) noexcept {
-    if (now.time_since_epoch().count() >= next_period_.load(std::memory_order_relaxed)) [[unlikely]] {
+    if (now.time_since_epoch().count() >= next_period_.load(std::memory_order_relaxed))
+        [[unlikely]] {
       begin_period(now);
     }
     bool admitted = true;

@@ -16,12 +16,12 @@ namespace holdfast {
 /// Repeats what is below it in the stack while its outcome is worth repeating.
 ///
 /// Repeated are the verdicts `failure`, `throttled` and `overloaded`; never a fault of the request,
-/// a cancellation, or a refusal by a policy below (but see `wait_for_circuit`). No retry is begun, and no delay slept, that the
-/// deadline or `max_elapsed` would cut short: the last outcome is returned at once, unchanged. The
-/// caller's cancellation ends a delay at once.
+/// a cancellation, or a refusal by a policy below (but see `wait_for_circuit`). No retry is begun,
+/// and no delay slept, that the deadline or `max_elapsed` would cut short: the last outcome is
+/// returned at once, unchanged. The caller's cancellation ends a delay at once.
 ///
-/// Where the budget is spent, the last outcome is returned at once too; the operation's ledger shows
-/// it as refused by `policy_kind::retry_budget`, and the budget counts it in its snapshot.
+/// Where the budget is spent, the last outcome is returned at once too; the operation's ledger
+/// shows it as refused by `policy_kind::retry_budget`, and the budget counts it in its snapshot.
 struct retry {
   /// Attempts in all, the first included. At least 1; 1: no retry.
   unsigned max_attempts = 3;
@@ -44,7 +44,8 @@ struct retry {
   std::function<bool(const failure*, verdict)> only_if = nullptr;
 
   /// What retries are taken out of, shared with whoever else has the same object. None: unlimited.
-  /// Taken when a retry is decided, before its delay; it stays spent if the caller gives up meanwhile.
+  /// Taken when a retry is decided, before its delay; it stays spent if the caller gives up
+  /// meanwhile.
   std::optional<retry_budget> budget = std::nullopt;
 
   /// Where an open circuit below refuses the attempt, waits until it may be tried, and for a place

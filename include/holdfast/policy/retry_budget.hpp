@@ -54,8 +54,8 @@ class retry_budget {
   }
 
   /// Takes new options over, for what is decided from now on. What was paid in and drawn out stays;
-  /// with a longer `ttl`, as far as it was known. The tokens that are missing stay missing; a change
-  /// of the mode begins with an empty window, or with all tokens. The name stays. Throws
+  /// with a longer `ttl`, as far as it was known. The tokens that are missing stay missing; a
+  /// change of the mode begins with an empty window, or with all tokens. The name stays. Throws
   /// `invalid_options`, with nothing changed.
   void reconfigure(options o, time_point now = clock::now()) {
     core_->reconfigure(std::move(o), now);

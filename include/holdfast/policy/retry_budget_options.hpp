@@ -32,8 +32,8 @@ struct retry_budget_options {
   /// `ratio`: how many retries each call pays for. Between 0 and 1000; zero: none.
   double ratio = 0.2;
 
-  /// `ratio`: after how long what was paid in and what was drawn out is forgotten, with a resolution
-  /// of 1/32 of it. At least one millisecond.
+  /// `ratio`: after how long what was paid in and what was drawn out is forgotten, with a
+  /// resolution of 1/32 of it. At least one millisecond.
   duration ttl = std::chrono::seconds(10);
 
   /// `ratio`: retries that need no calls to pay for them, so that a service that is seldom called
@@ -44,8 +44,8 @@ struct retry_budget_options {
   /// `tokens`: how many there are at first and at most. 1 to 1,000,000,000.
   unsigned max_tokens = 100;
 
-  /// `tokens`: the part of a token that a success gives back. Between 0 and 1000; zero: tokens never
-  /// come back.
+  /// `tokens`: the part of a token that a success gives back. Between 0 and 1000; zero: tokens
+  /// never come back.
   double token_ratio = 0.1;
 };
 

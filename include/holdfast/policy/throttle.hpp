@@ -16,10 +16,11 @@ namespace holdfast {
 ///
 /// Where a circuit breaker makes a half outage a whole one, a throttle sends what the service can
 /// take, and somewhat more to see it recover: of `requests` wishes and `accepts` accepted calls in
-/// the window it turns away `max(0, (requests - multiplier * accepts) / (requests + 1))`, by chance,
-/// with `errc::shed`. Wishes are counted when they are made, those turned away included. Accepted is
-/// a call with the verdict `success`, `slow` or `request_fault`; not accepted are `failure`,
-/// `throttled` and `overloaded`; `neutral` says nothing, as if the call had not been made.
+/// the window it turns away `max(0, (requests - multiplier * accepts) / (requests + 1))`, by
+/// chance, with `errc::shed`. Wishes are counted when they are made, those turned away included.
+/// Accepted is a call with the verdict `success`, `slow` or `request_fault`; not accepted are
+/// `failure`, `throttled` and `overloaded`; `neutral` says nothing, as if the call had not been
+/// made.
 /// Source: B. Beyer et al., "Site Reliability Engineering", 2016, chapter 21, "Handling Overload".
 ///
 /// A handle: copies share the throttle, and operations keep it alive. Thread safety: safe, from any
@@ -30,7 +31,8 @@ class throttle {
   using options = throttle_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit throttle(options o = {}) : core_(std::make_shared<detail::throttle_core>(std::move(o))) {}
+  explicit throttle(options o = {})
+      : core_(std::make_shared<detail::throttle_core>(std::move(o))) {}
 
   std::string_view name() const noexcept { return core_->name(); }
 
@@ -40,8 +42,9 @@ class throttle {
   /// What the throttle knows; the numbers are read one after another.
   throttle_snapshot snapshot(time_point now = clock::now()) const { return core_->snapshot(now); }
 
-  /// Takes new options over, for the calls from now on. What was counted stays; with a longer window,
-  /// as far as it was known. The name stays. Throws `invalid_options`, with nothing changed.
+  /// Takes new options over, for the calls from now on. What was counted stays; with a longer
+  /// window, as far as it was known. The name stays. Throws `invalid_options`, with nothing
+  /// changed.
   void reconfigure(options o, time_point now = clock::now()) {
     core_->reconfigure(std::move(o), now);
   }

@@ -13,12 +13,13 @@ struct throttle_options {
   std::string name = {};
 
   /// How many calls are made for each one that the service accepts, once it does not accept all.
-  /// Between 1 and 1000. At 2, as many are let through to be rejected there as are accepted, so that
-  /// a recovery is seen quickly; 1.1 spares the service more and sees it later.
+  /// Between 1 and 1000. At 2, as many are let through to be rejected there as are accepted, so
+  /// that a recovery is seen quickly; 1.1 spares the service more and sees it later.
   double multiplier = 2.0;
 
-  /// What is counted, with a resolution of 1/32 of it. At least one millisecond, and longer than the
-  /// service takes to answer: a call whose answer comes after its window counts as not accepted.
+  /// What is counted, with a resolution of 1/32 of it. At least one millisecond, and longer than
+  /// the service takes to answer: a call whose answer comes after its window counts as not
+  /// accepted.
   duration window = std::chrono::seconds(120);
 
   /// Below this many calls a second, on average over the window, none is turned away. Between 0 and
@@ -26,8 +27,8 @@ struct throttle_options {
   double min_per_second = 5.0;
 
   /// The largest share of calls that is turned away, so that the throttle never closes altogether
-  /// and recovery is seen. Between 0 and 1; zero: only counts; 1: no limit but the rule's own, which
-  /// lets through about one call per window.
+  /// and recovery is seen. Between 0 and 1; zero: only counts; 1: no limit but the rule's own,
+  /// which lets through about one call per window.
   double max_rejection = 0.9;
 };
 
