@@ -4,6 +4,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 #include <stdexcept>
+#include <tuple>
 #include <vector>
 
 #include "../support/stage.hpp"

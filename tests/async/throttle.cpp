@@ -3,7 +3,10 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
+#include <catch2/catch_approx.hpp>
 #include <optional>
+#include <tuple>
+#include <vector>
 
 #include "../support/stage.hpp"
 

@@ -2,6 +2,7 @@
 // Bugs of budgets that others had. Hedges draw on the same object as retries.
 #include <atomic>
 #include <boost/asio/error.hpp>
+#include <catch2/catch_all.hpp>
 #include <thread>
 #include <vector>
 
