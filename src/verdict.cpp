@@ -37,6 +37,8 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::fallback: return "fallback";
     case policy_kind::hedge: return "hedge";
     case policy_kind::rate_limiter: return "rate_limiter";
+    case policy_kind::retry_budget: return "retry_budget";
+    case policy_kind::throttle: return "throttle";
   }
   return "unknown";
 }

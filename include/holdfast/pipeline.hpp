@@ -27,8 +27,8 @@ constexpr void check_call() {
 template <class P>
 constexpr void check_policy() {
   static_assert(policy<P>,
-                "holdfast: .with() takes a policy: hf::timeout, hf::retry, hf::circuit_breaker, "
-                "hf::bulkhead, hf::hedge, or a std::shared_ptr to one.");
+                "holdfast: .with() takes a policy, such as hf::timeout or hf::circuit_breaker, or a "
+                "std::shared_ptr to one.");
 }
 
 /// Makes a link of whatever `.fallback()` was given.

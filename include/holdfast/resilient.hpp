@@ -21,8 +21,11 @@
 #include <holdfast/policy/hedge.hpp>
 #include <holdfast/policy/rate_limiter.hpp>
 #include <holdfast/policy/retry.hpp>
+#include <holdfast/policy/retry_budget.hpp>
+#include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <holdfast/result.hpp>
+#include <holdfast/retry_after.hpp>
 #include <holdfast/time/sleep_for.hpp>
 #include <holdfast/verdict.hpp>
 

@@ -32,6 +32,8 @@ enum class policy_kind : std::uint8_t {
   fallback,
   hedge,
   rate_limiter,
+  retry_budget,
+  throttle,
 };
 
 std::string_view to_string(verdict v) noexcept;

@@ -25,7 +25,7 @@ void operation::open() {
 }
 
 // Not inline: it would be so in every layer that asks.
-void operation::read_time() noexcept { now_ = time_->now(); }
+void operation::read_time() const noexcept { now_ = time_->now(); }
 
 bool operation::refuse_late() noexcept {
   return refuse({.code = errc::deadline_too_near});

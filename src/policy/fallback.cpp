@@ -6,16 +6,21 @@
 namespace holdfast::detail {
 
 step fallback_rule::consider(operation& op, verdict v) const {
-  if (op.caller_cancelled()) return step::go;
-  if (v == verdict::request_fault && !options_.on_request_fault) return step::go;
-  if (options_.only_if) {
-    try {
-      if (!options_.only_if(op.error, v)) return step::go;
-    } catch (...) {
-      return step::go;
-    }
+  // The budget is asked last, and not for a link that the deadline would keep from starting.
+  if (takes_over(op, v) && op.now() < op.limit.at && budget_.reserve(op)) return step::replace;
+  budget_.on_failure(v);
+  return step::go;
+}
+
+bool fallback_rule::takes_over(operation& op, verdict v) const {
+  if (op.caller_cancelled()) return false;
+  if (v == verdict::request_fault && !options_.on_request_fault) return false;
+  if (!options_.only_if) return true;
+  try {
+    return options_.only_if(op.error, v);
+  } catch (...) {
+    return false;
   }
-  return step::replace;
 }
 
 void fallback_rule::announce(operation& op) const {
@@ -26,6 +31,7 @@ void fallback_rule::describe(std::string& out) const {
   out += fmt::format("fallback '{}': {} answers", options_.name, to_string(options_.quality));
   if (options_.on_request_fault) out += ", on faults of the request too";
   if (options_.only_if) out += ", only if a predicate agrees";
+  budget_.describe(out);
 }
 
 }  // namespace holdfast::detail

@@ -10,11 +10,16 @@
 
 namespace holdfast::detail {
 
-retry_layer::retry_layer(retry options) : options_(std::move(options)) {
+retry_layer::retry_layer(retry options)
+    : options_(std::move(options)),
+      bounds_elapsed_(options_.max_elapsed > duration::zero() ||
+                      options_.wait_for_circuit > duration::zero()),
+      budget_(options_.budget) {
   option_faults faults;
   faults.at_least("max_attempts", options_.max_attempts, 1);
   faults.at_least("max_elapsed", options_.max_elapsed, duration::zero());
   faults.at_least("max_retry_after", options_.max_retry_after, duration::zero());
+  faults.at_least("wait_for_circuit", options_.wait_for_circuit, duration::zero());
   faults.at_least("wait.base", options_.wait.base, duration::zero());
   faults.at_least("wait.cap", options_.wait.cap, std::max(options_.wait.base, duration::zero()));
   faults.between("wait.factor", options_.wait.factor, 1.0, 1e6);
@@ -46,29 +51,73 @@ bool retry_layer::repeats(const operation& op, verdict v) const {
 }
 
 step retry_layer::consider(frame& f, operation& op, verdict v) const {
-  if (f.attempt >= options_.max_attempts || op.caller_cancelled() || !repeats(op, v)) {
-    return step::go;
+  if (!op.caller_cancelled()) {
+    if (f.attempt < options_.max_attempts && repeats(op, v) && repeat(f, op)) {
+      return step::again;
+    }
+    if (v == verdict::neutral && wait_for_circuit(f, op)) return step::again;
   }
+  budget_.on_failure(v);
+  return step::go;
+}
+
+/// Decides for another attempt, and takes it out of the budget, unless there is no time for it.
+bool retry_layer::repeat(frame& f, operation& op) const {
   duration delay = next_delay(options_.wait, f.attempt, f.delay, op.random());
   f.delay = delay;
-  if (const duration hint = op.retry_after; options_.honour_retry_after && hint >= duration::zero()) {
-    if (hint > options_.max_retry_after) return step::go;
-    // Never before the time asked for, and never all at that time.
-    duration spread = duration::zero();
-    if (options_.wait.jitter != jitter::none) {
-      spread = uniform(duration::zero(), std::max(options_.wait.base, hint / 8), op.random());
-    }
-    // A user may have lifted the bound on hints: their sum must not overflow into no wait at all.
-    delay = std::max(delay, hint < duration::max() - spread ? hint + spread : duration::max());
+  const duration hint = op.retry_after;
+  if (options_.honour_retry_after && hint >= duration::zero()) {
+    if (hint > options_.max_retry_after) return false;
+    delay = std::max(delay, after_hint(hint, op));
   }
   const time_point next = saturating_add(op.now(), delay);
-  if (next >= op.limit.at) return step::go;
-  if (options_.max_elapsed > duration::zero() && next - f.started > options_.max_elapsed) {
-    return step::go;
-  }
+  // The budget is asked last: what is taken is meant.
+  if (!in_time(f, op, next) || !budget_.reserve(op)) return false;
   op.wait_until = next;
   op.set_attempt(++f.attempt);
-  return step::again;
+  return true;
+}
+
+/// Decides to wait where an open circuit refused the attempt: one of this stack, or one of a
+/// pipeline that is the call.
+bool retry_layer::wait_for_circuit(frame& f, operation& op) const {
+  if (options_.wait_for_circuit == duration::zero()) return false;
+  duration hint{-1};
+  if (op.refused.code == errc::circuit_open) {
+    hint = op.refused.retry_after;
+    op.refused = {};  // heeded: it must not be taken for the reason of a later outcome
+  } else if (op.error && op.error->code() == errc::circuit_open) {
+    hint = op.error->retry_after().value_or(hint);
+  } else {
+    return false;
+  }
+  duration delay;
+  if (hint > duration::zero()) {
+    delay = after_hint(hint, op);
+  } else {
+    // Half-open with every probe taken: nobody knows for how long. Never a hot loop.
+    constexpr duration least = std::chrono::milliseconds(10);
+    delay = std::max(next_delay(options_.wait, f.attempt, f.delay, op.random()), least);
+  }
+  const time_point next = saturating_add(op.now(), delay);
+  if (!in_time(f, op, next) || next - f.started > options_.wait_for_circuit) return false;
+  op.wait_until = next;
+  return true;
+}
+
+/// Never before the time asked for, and never all at that time.
+duration retry_layer::after_hint(duration hint, operation& op) const {
+  duration spread = duration::zero();
+  if (options_.wait.jitter != jitter::none) {
+    spread = uniform(duration::zero(), std::max(options_.wait.base, hint / 8), op.random());
+  }
+  // A user may have lifted the bound on hints: their sum must not overflow into no wait at all.
+  return hint < duration::max() - spread ? hint + spread : duration::max();
+}
+
+bool retry_layer::in_time(const frame& f, const operation& op, time_point next) const noexcept {
+  if (next >= op.limit.at) return false;
+  return options_.max_elapsed == duration::zero() || next - f.started <= options_.max_elapsed;
 }
 
 void retry_layer::describe(std::string& out) const {
@@ -92,6 +141,11 @@ void retry_layer::describe(std::string& out) const {
     out += ", retry-after ignored";
   }
   if (options_.only_if) out += ", only if a predicate agrees";
+  if (options_.wait_for_circuit > duration::zero()) {
+    out += fmt::format(", waits for an open circuit up to {}",
+                       format_duration(options_.wait_for_circuit));
+  }
+  budget_.describe(out);
 }
 
 }  // namespace holdfast::detail

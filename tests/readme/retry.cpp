@@ -177,6 +177,52 @@ TEST_CASE("retry: what it repeats and what not") {
   });
 }
 
+TEST_CASE("retry: the service's words, from its headers") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    const hf::time_point start = time.now();
+    struct response {
+      int status;
+      std::string retry_after;  // the header
+    };
+    // [headers]
+    auto by_status = [](const response& r) -> hf::classification {
+      if (r.status == 429) return {hf::verdict::throttled, hf::parse_retry_after(r.retry_after)};
+      if (r.status >= 500) return {hf::verdict::failure, hf::parse_retry_after(r.retry_after)};
+      return hf::verdict::success;
+    };
+    auto guard = hf::pipeline().with(hf::retry{}).classify(by_status);
+    // [/headers]
+    const auto busy = [](hf::call_context& ctx) -> asio::awaitable<response> {
+      if (ctx.attempt() == 1) co_return response{429, "7"};
+      co_return response{200, ""};
+    };
+    const hf::result<response> answer = co_await guard(busy);
+    CHECK(answer.value().status == 200);
+    CHECK(time.now() - start >= 7s);
+  });
+}
+
+TEST_CASE("retry: waits for an open circuit") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    const hf::time_point start = time.now();
+    const auto flaky = [](hf::call_context& ctx) -> asio::awaitable<hf::result<std::string>> {
+      if (ctx.attempt() == 1) co_return reset();
+      co_return "at last";
+    };
+    // [wait_for_circuit]
+    hf::circuit_breaker breaker{{.consecutive_failures = 1, .open_for = 5s}};
+    auto guard = hf::pipeline()
+                     .with(breaker)
+                     .with(hf::retry{.max_attempts = 2, .wait_for_circuit = 30s});
+
+    // The first attempt fails and opens the circuit; the second waits for it.
+    hf::result<std::string> answer = co_await guard(flaky);
+    CHECK(answer.value() == "at last");
+    CHECK(time.now() - start >= 5s);
+    // [/wait_for_circuit]
+  });
+}
+
 TEST_CASE("retry: only_if has the last word") {
   in_virtual_time([](auto&) -> asio::awaitable<void> {
     const auto fails = []() -> asio::awaitable<hf::result<int>> { co_return reset(); };

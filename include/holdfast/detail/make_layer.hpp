@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_MAKE_LAYER_HPP
 
 #include <holdfast/classifier.hpp>
+#include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
@@ -10,6 +11,7 @@
 #include <holdfast/policy/hedge.hpp>
 #include <holdfast/policy/rate_limiter.hpp>
 #include <holdfast/policy/retry.hpp>
+#include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <memory>
 #include <tuple>
@@ -45,6 +47,10 @@ template <>
 struct layer_of<rate_limiter> {
   using type = rate_limiter_layer;
 };
+template <>
+struct layer_of<throttle> {
+  using type = throttle_layer;
+};
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 
@@ -77,6 +83,11 @@ constexpr void check_order() {
     static_assert(!inside_fallback,
                   "holdfast: a hedge around a fallback would run the fallback beside the call it "
                   "stands in for; add .with(hedge) before .fallback(...).");
+  }
+  if constexpr (Layer::kind == policy_kind::throttle) {
+    static_assert(!inside_fallback,
+                  "holdfast: a throttle around a fallback never sees a failure, the fallback has "
+                  "answered it; add .with(throttle) before .fallback(...).");
   }
 }
 
@@ -111,6 +122,7 @@ layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...
     check_detach_and_hedge(layer.detaches() &&
                            decltype(stack)::template contains<policy_kind::hedge>);
   }
+  report_calls_once(stack.layers, layer);
   return {std::move(stack.classifier),
           std::tuple_cat(std::move(stack.layers), std::tuple<Layer>(std::move(layer)))};
 }

@@ -68,7 +68,7 @@ class operation final : public call_context, private deadline_alarm {
 
   /// The time of this edge: the way down to the call, or back from it. Read when first asked for,
   /// and then the same for all layers.
-  time_point now() noexcept {
+  time_point now() const noexcept {
     if (now_ == unread) read_time();
     return now_;
   }
@@ -195,11 +195,11 @@ class operation final : public call_context, private deadline_alarm {
   }
 
   void open();
-  void read_time() noexcept;
+  void read_time() const noexcept;
   void ring() override;
   bool refuse_late() noexcept;
 
-  time_point now_ = unread;
+  mutable time_point now_ = unread;  // see `now`
   struct delete_turn {
     void operator()(turn* t) const noexcept;
   };

@@ -4,8 +4,11 @@
 
 #include <functional>
 #include <holdfast/detail/call_traits.hpp>
+#include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer.hpp>
 #include <holdfast/ledger.hpp>
+#include <holdfast/policy/retry_budget.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -26,6 +29,11 @@ struct fallback_options {
   /// where the outcome is a value that the classifier judged bad. An exception out of it means
   /// false.
   std::function<bool(const failure*, verdict)> only_if = nullptr;
+
+  /// What each use of the link is taken out of, for links that cost money or capacity; shared with
+  /// whoever else has the same object. Where it is spent the link is skipped, as the ledger shows.
+  /// None: unlimited.
+  std::optional<retry_budget> budget = std::nullopt;
 };
 
 namespace detail {
@@ -37,23 +45,34 @@ class fallback_rule {
   static constexpr bool timeless = true;
   struct frame {};
 
-  explicit fallback_rule(fallback_options options) : options_(std::move(options)) {}
+  explicit fallback_rule(fallback_options options)
+      : options_(std::move(options)), budget_(options_.budget) {}
 
-  step enter(frame&, operation&) const noexcept { return step::go; }
+  step enter(frame&, operation& op) const noexcept {
+    budget_.on_call(op);
+    return step::go;
+  }
 
   step leave(frame&, operation& op, verdict v) const {
-    if (is_answer(v)) [[likely]] return step::go;
+    if (is_answer(v)) [[likely]] {
+      budget_.on_success();
+      return step::go;
+    }
     return consider(op, v);
   }
 
   void announce(operation& op) const;
   void describe(std::string& out) const;
   const fallback_options& options() const noexcept { return options_; }
+  budget_use& budget() noexcept { return budget_; }
+  const budget_use& budget() const noexcept { return budget_; }
 
  private:
   step consider(operation& op, verdict v) const;
+  bool takes_over(operation& op, verdict v) const;
 
   fallback_options options_;
+  budget_use budget_;
 };
 
 /// One alternative. `Link` is what `make_link` made of the user's value, function, call or chain:

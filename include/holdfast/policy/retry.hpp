@@ -4,8 +4,11 @@
 
 #include <functional>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer.hpp>
 #include <holdfast/policy/backoff.hpp>
+#include <holdfast/policy/retry_budget.hpp>
+#include <optional>
 #include <string>
 
 namespace holdfast {
@@ -13,9 +16,12 @@ namespace holdfast {
 /// Repeats what is below it in the stack while its outcome is worth repeating.
 ///
 /// Repeated are the verdicts `failure`, `throttled` and `overloaded`; never a fault of the request,
-/// a cancellation, or a refusal by a policy below. No retry is begun, and no delay slept, that the
-/// deadline or `max_elapsed` would cut short: the last outcome is returned at once, unchanged. The
-/// caller's cancellation ends a delay at once.
+/// a cancellation, or a refusal by a policy below (but see `wait_for_circuit`). No retry is begun,
+/// and no delay slept, that the deadline or `max_elapsed` would cut short: the last outcome is
+/// returned at once, unchanged. The caller's cancellation ends a delay at once.
+///
+/// Where the budget is spent, the last outcome is returned at once too; the operation's ledger
+/// shows it as refused by `policy_kind::retry_budget`, and the budget counts it in its snapshot.
 struct retry {
   /// Attempts in all, the first included. At least 1; 1: no retry.
   unsigned max_attempts = 3;
@@ -36,6 +42,17 @@ struct retry {
   /// Asked before each retry, if set; false: the outcome is returned. Called on the operation's
   /// executor; an exception out of it means false.
   std::function<bool(const failure*, verdict)> only_if = nullptr;
+
+  /// What retries are taken out of, shared with whoever else has the same object. None: unlimited.
+  /// Taken when a retry is decided, before its delay; it stays spent if the caller gives up
+  /// meanwhile.
+  std::optional<retry_budget> budget = std::nullopt;
+
+  /// Where an open circuit below refuses the attempt, waits until it may be tried, and for a place
+  /// among its probes, instead of giving up; up to this long after the start of the operation. Such
+  /// an attempt is not counted and not taken out of the budget: nothing was sent. At least zero;
+  /// zero: the refusal ends the operation.
+  duration wait_for_circuit = duration::zero();
 };
 
 namespace detail {
@@ -46,7 +63,7 @@ class retry_layer {
   static constexpr bool timeless = true;
   struct frame {
     unsigned attempt;  // the one under way, from 1
-    time_point started;  // read where `max_elapsed` asks for it
+    time_point started;  // where some option asks for it
     duration delay;    // the last one waited, before any hint
   };
 
@@ -54,14 +71,18 @@ class retry_layer {
 
   step enter(frame& f, operation& op) const noexcept {
     f = {.attempt = 1,
-         .started = options_.max_elapsed > duration::zero() ? op.now() : time_point(),
+         .started = bounds_elapsed_ ? op.now() : time_point(),
          .delay = duration::zero()};
     op.set_attempt(1);
+    budget_.on_call(op);
     return step::go;
   }
 
   step leave(frame& f, operation& op, verdict v) const {
-    if (is_answer(v)) [[likely]] return step::go;
+    if (is_answer(v)) [[likely]] {
+      budget_.on_success();
+      return step::go;
+    }
     return consider(f, op, v);
   }
 
@@ -69,12 +90,20 @@ class retry_layer {
   bool repeats(const operation& op, verdict v) const;
 
   unsigned max_attempts() const noexcept { return options_.max_attempts; }
+  budget_use& budget() noexcept { return budget_; }
+  const budget_use& budget() const noexcept { return budget_; }
   void describe(std::string& out) const;
 
  private:
   step consider(frame& f, operation& op, verdict v) const;
+  bool repeat(frame& f, operation& op) const;
+  bool wait_for_circuit(frame& f, operation& op) const;
+  duration after_hint(duration hint, operation& op) const;
+  bool in_time(const frame& f, const operation& op, time_point next) const noexcept;
 
   retry options_;
+  bool bounds_elapsed_;
+  budget_use budget_;
 };
 
 }  // namespace detail

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSL-1.0
+// What do a budget and a throttle add to a call, and how does one that threads share scale?
+#include <benchmark/benchmark.h>
+
+#include <chrono>
+#include <holdfast/policy/retry_budget.hpp>
+#include <holdfast/policy/throttle.hpp>
+
+#include "calls.hpp"
+#include "paired.hpp"
+
+using namespace bench;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Runs `call(now)` on each thread, with nothing beneath: everything is added.
+template <class Call>
+void alone(benchmark::State& state, Call call) {
+  const auto now = hf::clock::now();
+  const auto before = support::allocations();
+  for (auto _ : state) call(now);
+  const auto allocated = static_cast<double>(support::allocations() - before);
+  state.SetItemsProcessed(state.iterations());
+  state.counters["added_ns"] =
+      benchmark::Counter(1e-9 * static_cast<double>(state.iterations()),
+                         benchmark::Counter::kAvgThreadsRate | benchmark::Counter::kInvert);
+  state.counters["allocs_per_op"] =
+      benchmark::Counter(allocated / static_cast<double>(state.iterations()),
+                         benchmark::Counter::kAvgThreads);
+}
+
+void one_budget(benchmark::State& state) {
+  static const hf::retry_budget budget;
+  auto& core = *budget.core();
+  alone(state, [&core](hf::time_point now) {
+    core.on_call(now);
+    core.on_success();
+  });
+}
+void budget_1_thread(benchmark::State& state) { one_budget(state); }
+BENCHMARK(budget_1_thread)->Threads(1)->UseRealTime();
+void budget_2_threads(benchmark::State& state) { one_budget(state); }
+BENCHMARK(budget_2_threads)->Threads(2)->UseRealTime();
+
+void one_token_budget(benchmark::State& state) {
+  static const hf::retry_budget budget({.mode = hf::budget_mode::tokens});
+  auto& core = *budget.core();
+  alone(state, [&core](hf::time_point now) {
+    core.on_call(now);
+    core.on_success();
+  });
+}
+void budget_tokens_1_thread(benchmark::State& state) { one_token_budget(state); }
+BENCHMARK(budget_tokens_1_thread)->Threads(1)->UseRealTime();
+void budget_tokens_2_threads(benchmark::State& state) { one_token_budget(state); }
+BENCHMARK(budget_tokens_2_threads)->Threads(2)->UseRealTime();
+
+void one_throttle(benchmark::State& state) {
+  static const hf::throttle throttle;
+  auto& core = *throttle.core();
+  alone(state, [&core](hf::time_point now) {
+    benchmark::DoNotOptimize(core.try_enter(now, [] { return std::uint64_t{0}; }));
+    core.leave(hf::verdict::success);
+  });
+}
+void throttle_1_thread(benchmark::State& state) { one_throttle(state); }
+BENCHMARK(throttle_1_thread)->Threads(1)->UseRealTime();
+void throttle_2_threads(benchmark::State& state) { one_throttle(state); }
+BENCHMARK(throttle_2_threads)->Threads(2)->UseRealTime();
+
+/// A wish for a retry, of a budget that has enough.
+void budget_reserve(benchmark::State& state) {
+  static const hf::retry_budget budget({.ratio = 1000});
+  auto& core = *budget.core();
+  alone(state, [&core](hf::time_point now) {
+    core.on_call(now);
+    benchmark::DoNotOptimize(core.try_reserve(now));
+  });
+}
+BENCHMARK(budget_reserve)->UseRealTime();
+
+/// What the second policy of a pipeline costs beyond the first.
+template <class First, class Both>
+void after_first(benchmark::State& state, const First& first, const Both& both) {
+  asio::io_context context{1};
+  paired(
+      state, context, [&first] { return first(ready_context_call); },
+      [&both] { return both(ready_context_call); });
+}
+
+void budget_after_first(benchmark::State& state) {
+  const hf::retry_budget budget;
+  after_first(state, hf::pipeline().with(hf::retry{}),
+              hf::pipeline().with(hf::retry{.budget = budget}));
+}
+BENCHMARK(budget_after_first)->UseManualTime();
+
+void throttle_after_first(benchmark::State& state) {
+  const auto first = hf::pipeline().with(hf::timeout{2s});
+  after_first(state, first, first.with(hf::throttle()));
+}
+BENCHMARK(throttle_after_first)->UseManualTime();
+
+}  // namespace
