@@ -35,6 +35,7 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::circuit_breaker: return "circuit_breaker";
     case policy_kind::bulkhead: return "bulkhead";
     case policy_kind::fallback: return "fallback";
+    case policy_kind::load_shedder: return "load_shedder";
   }
   return "unknown";
 }

@@ -30,6 +30,7 @@ enum class policy_kind : std::uint8_t {
   circuit_breaker,
   bulkhead,
   fallback,
+  load_shedder,
 };
 
 std::string_view to_string(verdict v) noexcept;

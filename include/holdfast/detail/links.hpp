@@ -94,6 +94,7 @@ asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Cal
   auto inner = run_operation<own>(std::move(stack_or_pointer), std::move(call),
                                   call_options{.ledger = op.options.ledger,
                                                .idempotent = op.options.idempotent,
+                                               .weight = op.options.weight,
                                                .parent = &op,
                                                .is_link = true});
   if constexpr (std::same_as<T, own>) {

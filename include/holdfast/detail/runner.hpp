@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -46,7 +47,9 @@ class attempt_context : public call_context {
     attempt_ = op.attempt();
     reason_ = cancel_reason::none;
     tags_ = op.tags();
-    if (op.limit.detach && tags_) tags_ = &kept_tags_.emplace(*tags_);
+    caller_ = op.caller();
+    priority_ = op.priority();
+    if (op.limit.detach) keep_identity();
   }
   /// Cancels the chain, and through it whatever the attempt awaits with this context's token.
   void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why) {
@@ -57,7 +60,14 @@ class attempt_context : public call_context {
   }
 
  private:
+  void keep_identity();
+
+  struct kept_caller {
+    std::string tenant;
+    call_options options;
+  };
   std::optional<tag_set> kept_tags_;
+  std::optional<kept_caller> kept_caller_;
 };
 
 /// A coroutine chain of our own, with its own cancellation, which runs one attempt after another.
