@@ -18,6 +18,7 @@
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
+#include <holdfast/policy/load_shedder.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <holdfast/result.hpp>

@@ -6,6 +6,7 @@
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
+#include <holdfast/policy/load_shedder.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <memory>
@@ -32,6 +33,10 @@ struct layer_of<circuit_breaker> {
 template <>
 struct layer_of<bulkhead> {
   using type = bulkhead_layer;
+};
+template <>
+struct layer_of<load_shedder> {
+  using type = load_shedder_layer;
 };
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
@@ -75,6 +80,9 @@ layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...
           (check(inner), ...);
         },
         stack.layers);
+  }
+  if constexpr (std::same_as<Layer, load_shedder_layer>) {
+    layer.check_place(has_kind_v<policy_kind::bulkhead, Inner...>);
   }
   return {std::move(stack.classifier),
           std::tuple_cat(std::move(stack.layers), std::tuple<Layer>(std::move(layer)))};
