@@ -89,6 +89,7 @@ namespace detail {
 class bulkhead_layer {
  public:
   static constexpr policy_kind kind = policy_kind::bulkhead;
+  static constexpr bool timeless = true;
 
   /// Holds the permits, or the place in the queue.
   struct frame {
