@@ -218,15 +218,15 @@ void load_shedder_layer::judge_failure(const frame& f, operation& op, verdict v)
   if (v == verdict::overloaded ||
       (why.policy() == policy_kind::bulkhead &&
        (why.code() == errc::bulkhead_full || why.code() == errc::shed))) {
-    core_->add_turned_away(op.now);
+    core_->add_turned_away(op.now());
   } else if (v != verdict::neutral) {
-    core_->add_sample(sample_of(f, op), op.now);
+    core_->add_sample(sample_of(f, op), op.now());
   }
 }
 
 step load_shedder_layer::shed(frame& f, operation& op, unsigned level) const {
   core_->shares.give_back(std::exchange(f.place, tenant_shares::none));
-  core_->count_shed(level, op.now);
+  core_->count_shed(level, op.now());
   return refuse(op);
 }
 

@@ -86,7 +86,7 @@ class load_shedder_layer {
     if (!core_->admit(level)) [[unlikely]] return shed(f, op, level);
     f.core = core_.get();
     f.signal = core_->signal();
-    f.from = f.signal == overload_signal::queue_time ? op.queued : op.now.time_since_epoch();
+    f.from = f.signal == overload_signal::queue_time ? op.queued : op.now().time_since_epoch();
     return step::go;
   }
 
@@ -96,7 +96,7 @@ class load_shedder_layer {
     if (op.error) [[unlikely]] {
       judge_failure(f, op, v);
     } else {
-      core_->add_sample(sample_of(f, op), op.now);
+      core_->add_sample(sample_of(f, op), op.now());
     }
     return step::go;
   }
@@ -104,8 +104,8 @@ class load_shedder_layer {
   void describe(std::string& out) const { core_->describe(out); }
 
  private:
-  static duration sample_of(const frame& f, const operation& op) noexcept {
-    return (f.signal == overload_signal::queue_time ? op.queued : op.now.time_since_epoch()) -
+  static duration sample_of(const frame& f, operation& op) noexcept {
+    return (f.signal == overload_signal::queue_time ? op.queued : op.now().time_since_epoch()) -
            f.from;
   }
 
