@@ -51,10 +51,11 @@ TEST_CASE("load shedding: the least important goes first") {
     CHECK(s.mean < 60ms);     // spent in the queue
     CHECK(s.shed_by_priority[static_cast<std::size_t>(hf::priority::high)] == 0);
     // [/snapshot]
-    const auto [asked, served] = by_class[hf::priority::high];
-    CHECK(served > 0.99 * asked);
-    CHECK(by_class[hf::priority::background].second > 4000);
-    CHECK(by_class[hf::priority::background].second < 7000);
+    const std::pair<int, int> users = by_class[hf::priority::high];
+    CHECK(users.second > 0.99 * users.first);
+    CHECK(by_class[hf::priority::background].second > 2000);
+    CHECK(by_class[hf::priority::background].second < 4000);  // of 16,000
+    co_await hf::sleep_for(2s);  // for those under way
   });
 }
 
