@@ -49,6 +49,14 @@ auto subject(guards& g, hf::call_options options) {
   };
 }
 
+/// The same where the call is never reached.
+auto turned_away(guards& g, hf::call_options options) {
+  return [make = subject(g, options)](world& w) {
+    ++w.counts.calls_made;
+    return make(w);
+  };
+}
+
 /// Starts an operation that nobody cancels and that holds the bulkhead, or waits for it, for 2 ms.
 void other(world& w, guards& g, hf::call_options options = {}) {
   start_other(w, with_options{hf::pipeline().with(g.bulkhead), options},
@@ -89,17 +97,12 @@ TEST_CASE("cancellation sweep: bulkhead, evicted from the queue") {
              .prepare =
                  [&](world& w) {
                    g.renew();
-                   ++w.counts.calls_made;  // the call is never reached
                    other(w, g);
                    w.time->poll();
-                   --w.counts.calls_made;
-                   later(w, [&] {
-                     ++w.counts.calls_made;
-                     other(w, g, {.priority = priority::high});
-                   });
+                   later(w, [&] { other(w, g, {.priority = priority::high}); });
                  },
              .expect = [](auto& r) { return refused(r, hf::errc::shed); }},
-            subject(g, {.priority = priority::low, .tenant = "acme"}));
+            turned_away(g, {.priority = priority::low, .tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: bulkhead, heavy in the queue before lighter ones") {
@@ -161,13 +164,10 @@ TEST_CASE("cancellation sweep: bulkhead, closed while the subject waits") {
                    g.renew();
                    other(w, g);
                    w.time->poll();
-                   later(w, [&] {
-                     ++w.counts.calls_made;  // the call is never reached
-                     g.bulkhead.close();
-                   });
+                   later(w, [&] { g.bulkhead.close(); });
                  },
              .expect = [](auto& r) { return refused(r, hf::errc::shutting_down); }},
-            subject(g, {.tenant = "acme"}));
+            turned_away(g, {.tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: load shedder") {
