@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // The bulkhead in pipelines, in virtual time: orders, weights, changes under load, closing.
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <catch2/catch_all.hpp>
 #include <holdfast/detail/make_layer.hpp>
