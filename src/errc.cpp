@@ -19,6 +19,7 @@ std::string_view to_string(errc e) noexcept {
     case errc::shutting_down: return "shutting_down";
     case errc::too_many_detached: return "too_many_detached";
     case errc::exception: return "exception";
+    case errc::too_heavy: return "too_heavy";
   }
   return "unknown";
 }
@@ -40,6 +41,7 @@ std::string_view sentence(errc e) noexcept {
     case errc::shutting_down: return "the service is shutting down";
     case errc::too_many_detached: return "too many abandoned attempts are still running";
     case errc::exception: return "the call threw an exception";
+    case errc::too_heavy: return "the call weighs more than the limit";
   }
   return "unknown holdfast error";
 }
@@ -54,6 +56,7 @@ bool is_rejection(errc e) noexcept {
     case errc::budget_exhausted:
     case errc::deadline_too_near:
     case errc::shutting_down:
+    case errc::too_heavy:
     case errc::too_many_detached: return true;
     case errc::attempt_timeout:
     case errc::total_timeout:

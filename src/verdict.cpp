@@ -39,6 +39,7 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::rate_limiter: return "rate_limiter";
     case policy_kind::retry_budget: return "retry_budget";
     case policy_kind::throttle: return "throttle";
+    case policy_kind::load_shedder: return "load_shedder";
   }
   return "unknown";
 }

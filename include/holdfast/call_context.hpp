@@ -67,6 +67,18 @@ class call_context {
     settled_ = std::min(settled_, most_settled);
   }
 
+  /// How much the operation matters: its own `call_options::priority`, or its parent's.
+  holdfast::priority priority() const noexcept { return priority_; }
+
+  /// On whose behalf the operation runs; empty if nobody said. See `call_options::tenant`.
+  std::string_view tenant() const noexcept { return caller_ ? caller_->tenant : std::string_view(); }
+
+  /// The session or task that the operation belongs to; zero if nobody said.
+  std::uint64_t session() const noexcept { return caller_ ? caller_->session : 0; }
+
+  /// For the library: the options that name the tenant and the session; may be null.
+  const call_options* caller() const noexcept { return caller_; }
+
   /// Whether the attempt was asked to stop, by a timeout or by the caller.
   bool cancelled() const noexcept {
     if (unarmed_ && now() >= deadline_) reason_ = detail::cancel_reason::deadline;
@@ -126,7 +138,10 @@ class call_context {
   detail::deadline_alarm* unarmed_ = nullptr;
   const tag_set* tags_ = nullptr;
   std::uint64_t settled_ = unsettled;
+  /// The options, of this operation or of one around it, that name the tenant and the session.
+  const call_options* caller_ = nullptr;
   unsigned attempt_ = 0;
+  holdfast::priority priority_ = holdfast::priority::normal;
   mutable detail::cancel_reason reason_ = detail::cancel_reason::none;  // see `cancelled`
 };
 

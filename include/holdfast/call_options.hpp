@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <holdfast/clock.hpp>
+#include <holdfast/priority.hpp>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -55,6 +57,13 @@ struct call_options {
   /// debt.
   std::uint32_t cost = 1;
 
+  /// How much the call matters where not everything can be served: a bulkhead's priority queue, load
+  /// shedding. Empty: as the parent, or `priority::normal`.
+  std::optional<holdfast::priority> priority = std::nullopt;
+
+  /// How many permits of a bulkhead the call takes. Zero counts as one.
+  unsigned weight = 1;
+
   /// What the call's context shows as its tags; null for none, or for the parent's. Must outlive the
   /// operation. An attempt that a detaching timeout may leave behind gets a copy.
   const tag_set* tags = nullptr;
@@ -62,6 +71,15 @@ struct call_options {
   /// The context of the call in which this operation runs: its deadline bounds this one, its
   /// cancellation ends it.
   call_context* parent = nullptr;
+
+  /// On whose behalf the call is made; load shedding gives each tenant its fair share. Empty: nobody
+  /// in particular. What it refers to must outlive the operation. Inherited from the parent, together
+  /// with `session`, by calls that name neither.
+  std::string_view tenant = {};
+
+  /// Stands for the session or task that the call belongs to, as a hash of its id; load shedding
+  /// serves all calls of a session or none. Zero: the tenant's name stands for it.
+  std::uint64_t session = 0;
 
   /// For the library: the operation is a link of its parent's, and writes to the parent's ledger.
   bool is_link = false;

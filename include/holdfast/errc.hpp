@@ -27,6 +27,7 @@ enum class errc {
   shutting_down,        ///< The policy or the server is draining.
   too_many_detached,    ///< As many abandoned attempts are still running as the timeout allows.
   exception,            ///< The call ended with an exception that carries no error code.
+  too_heavy,            ///< The call weighs more than the limit of the bulkhead.
 };
 
 /// Groups of codes, to compare with: `if (failure.code() == hf::condition::rejected)`.

@@ -20,6 +20,7 @@
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/hedge.hpp>
 #include <holdfast/policy/rate_limiter.hpp>
+#include <holdfast/policy/load_shedder.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/retry_budget.hpp>
 #include <holdfast/policy/throttle.hpp>

@@ -34,6 +34,7 @@ enum class policy_kind : std::uint8_t {
   rate_limiter,
   retry_budget,
   throttle,
+  load_shedder,
 };
 
 std::string_view to_string(verdict v) noexcept;

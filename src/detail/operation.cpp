@@ -19,6 +19,8 @@ void operation::open() {
   if (options.parent) {
     limit.at = std::min(limit.at, options.parent->deadline());
     if (!tags_) tags_ = options.parent->tags();
+    if (options.tenant.empty() && options.session == 0) caller_ = options.parent->caller();
+    if (!options.priority) priority_ = options.parent->priority();
     options.parent->slot().emplace<forward_cancellation>(this);
   }
   if (options.ledger && !options.is_link) options.ledger->begin();

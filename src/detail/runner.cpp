@@ -9,6 +9,16 @@
 
 namespace holdfast::detail {
 
+void attempt_context::keep_identity() {
+  if (tags_) tags_ = &kept_tags_.emplace(*tags_);
+  if (!caller_ || (caller_->tenant.empty() && caller_->session == 0)) return;
+  const std::uint64_t session = caller_->session;
+  auto& kept = kept_caller_.emplace(kept_caller{std::string(caller_->tenant), {}});
+  kept.options.tenant = kept.tenant;
+  kept.options.session = session;
+  caller_ = &kept.options;
+}
+
 runner_base::runner_base(time_service& time, asio::any_io_executor executor, affinity serialised_by,
                          bool reused)
     : context(time),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Bugs that other libraries shipped, C: windows, counting, permits. Row 30 (live resize) and row 31
-// (rate limiter) wait for what they are about.
+// Bugs that other libraries shipped, C: windows, counting, permits. Row 30 (live resize) is in
+// async/bulkhead.cpp; row 31 (rate limiter) waits for what it is about.
 #include <atomic>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>

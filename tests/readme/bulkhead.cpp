@@ -110,3 +110,90 @@ TEST_CASE("bulkhead: one service that hangs leaves the others alone") {
     CHECK(slow.refused() == 95);
   });
 }
+
+TEST_CASE("bulkhead: the most important first") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    const auto executor = co_await asio::this_coro::executor;
+    std::vector<std::string> ended;
+    // [priority]
+    hf::bulkhead database{{.limit = 1, .queue = 2, .order = hf::queue_order::priority}};
+    auto guard = hf::pipeline().with(database);
+
+    auto client = [&](std::string name, hf::priority p) -> asio::awaitable<void> {
+      hf::result<int> answer = co_await guard(takes_a_second, {.priority = p});
+      ended.push_back(name + (answer ? "" : answer.error().code() == hf::errc::shed ? " (shed)" : "?"));
+    };
+    asio::co_spawn(executor, client("first", hf::priority::normal), asio::detached);
+    asio::co_spawn(executor, client("report", hf::priority::background), asio::detached);
+    asio::co_spawn(executor, client("search", hf::priority::normal), asio::detached);
+    asio::co_spawn(executor, client("payment", hf::priority::critical), asio::detached);
+    co_await hf::sleep_for(5s);
+    CHECK(ended == std::vector<std::string>{"report (shed)", "first", "payment", "search"});
+    // [/priority]
+  });
+}
+
+TEST_CASE("bulkhead: weights") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    // [weight]
+    hf::bulkhead gpu{{.name = "gpu", .limit = 16}};
+    auto guard = hf::pipeline().with(gpu);
+    hf::result<int> answer = co_await guard(takes_a_second, {.weight = 12});
+    CHECK(answer.has_value());
+
+    answer = co_await guard(takes_a_second, {.weight = 17});  // never fits
+    CHECK(answer.error().code() == hf::errc::too_heavy);
+    // [/weight]
+  });
+}
+
+TEST_CASE("bulkhead: other options while it works") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    hf::bulkhead database{{.limit = 10, .queue = 100}};
+    // [resize]
+    database.resize(4);
+    database.reconfigure({.limit = 4, .queue = 50, .order = hf::queue_order::codel});
+    hf::bulkhead_snapshot s = database.snapshot();
+    CHECK(s.limit == 4);
+    CHECK(s.in_use == 0);
+    CHECK(s.queue_time_p99 == 0s);
+    // [/resize]
+    co_return;
+  });
+}
+
+TEST_CASE("bulkhead: the end of it") {
+  in_virtual_time([](auto& time) -> asio::awaitable<void> {
+    const auto executor = co_await asio::this_coro::executor;
+    hf::bulkhead database{{.limit = 10, .queue = 100}};
+    auto guard = hf::pipeline().with(database);
+    const auto one = [&]() -> asio::awaitable<void> { std::ignore = co_await guard(takes_a_second); };
+    asio::co_spawn(executor, one, asio::detached);
+    co_await hf::sleep_for(100ms);
+    const hf::time_point start = time.now();
+    // [drain]
+    co_await database.drain();  // refuses new calls from here on, and waits for those under way
+    hf::result<int> late = co_await guard(takes_a_second);
+    CHECK(late.error().code() == hf::errc::shutting_down);
+    // [/drain]
+    CHECK(time.now() - start == 900ms);
+  });
+}
+
+TEST_CASE("bulkhead: the end of it, with a bound") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    const auto executor = co_await asio::this_coro::executor;
+    hf::bulkhead database{{.limit = 10}};
+    const auto guard = hf::pipeline().with(database);
+    const auto one = [&]() -> asio::awaitable<void> { std::ignore = co_await guard(takes_a_second); };
+    asio::co_spawn(executor, one, asio::detached);
+    co_await hf::sleep_for(100ms);
+    // [drain_bounded]
+    auto drained = co_await hf::pipeline().with(hf::timeout{500ms})(
+        [&](auto token) { return database.drain(std::move(token)); });
+    CHECK(drained.error().code() == hf::errc::attempt_timeout);
+    CHECK(database.in_use() == 1);
+    // [/drain_bounded]
+    co_await hf::sleep_for(2s);
+  });
+}

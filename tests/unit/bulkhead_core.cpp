@@ -10,27 +10,13 @@
 #include <thread>
 #include <vector>
 
+#include "../support/customer.hpp"
+
 namespace hf = holdfast;
 namespace asio = boost::asio;
 using hf::detail::admission;
 using hf::detail::bulkhead_core;
-
-namespace {
-
-/// One operation that wants a permit.
-struct customer {
-  explicit customer(asio::io_context& context) : operation(context.get_executor(), options) {}
-  admission ask(bulkhead_core& core) { return core.acquire_or_enqueue(operation, place); }
-  bool granted() const { return place && place->wait.granted(); }
-  hf::detail::wait_end finish() { return place->wait.finish(); }
-
-  hf::call_options options;
-  hf::detail::operation operation;
-  hf::detail::turn* place = nullptr;
-};
-
-}  // namespace
-
+using test::customer;
 TEST_CASE("permits are given up to the limit and come back", "[bulkhead]") {
   bulkhead_core core({.limit = 2});
   CHECK(core.try_acquire());
@@ -262,8 +248,21 @@ TEST_CASE("threads never hold more permits than the limit", "[bulkhead]") {
 
 TEST_CASE("refusals are counted", "[bulkhead]") {
   bulkhead_core core({.name = "db", .limit = 1});
+  using reason = bulkhead_core::refusal_reason;
   CHECK(core.refused() == 0);
-  core.count_refusal();
-  CHECK(core.refused() == 1);
+  core.count_refusal(reason::full);
+  core.count_refusal(reason::full);
+  core.count_refusal(reason::expired);
+  core.count_refusal(reason::evicted);
+  core.count_refusal(reason::too_heavy);
+  core.count_refusal(reason::closed);
+  CHECK(core.refused() == 6);
+  const auto s = core.snapshot();
+  CHECK(s.refused == 6);
+  CHECK(s.found_full == 2);
+  CHECK(s.expired == 1);
+  CHECK(s.evicted == 1);
+  CHECK(s.too_heavy == 1);
+  CHECK(s.shut_out == 1);
   CHECK(core.name() == "db");
 }

@@ -117,6 +117,7 @@ TEST_CASE("verdicts, qualities and kinds have names", "[classifier]") {
   CHECK(to_string(hf::policy_kind::timeout) == "timeout");
   CHECK(to_string(hf::policy_kind::retry) == "retry");
   CHECK(to_string(hf::policy_kind::circuit_breaker) == "circuit_breaker");
+  CHECK(to_string(hf::policy_kind::load_shedder) == "load_shedder");
   CHECK(to_string(hf::policy_kind::bulkhead) == "bulkhead");
   CHECK(to_string(hf::policy_kind::fallback) == "fallback");
   CHECK(to_string(static_cast<hf::policy_kind>(99)) == "unknown");

@@ -18,7 +18,7 @@ constexpr std::array all{errc::attempt_timeout,   errc::total_timeout,  errc::ca
                          errc::circuit_open,      errc::circuit_isolated, errc::bulkhead_full,
                          errc::rate_limited,      errc::shed,           errc::budget_exhausted,
                          errc::deadline_too_near, errc::shutting_down,  errc::too_many_detached,
-                         errc::exception};
+                         errc::exception,         errc::too_heavy};
 
 bool is_timeout(errc e) { return e == errc::attempt_timeout || e == errc::total_timeout; }
 bool is_rejection(errc e) {

@@ -112,6 +112,8 @@ struct nested_attempt {
     return run_operation<T>(stack, call_reference<Call>{call},
                             call_options{.ledger = op->options.ledger,
                                          .idempotent = op->options.idempotent,
+                                         .cost = op->options.cost,
+                                         .weight = op->options.weight,
                                          .parent = &context,
                                          .is_link = true});
   }

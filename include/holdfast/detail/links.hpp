@@ -84,6 +84,7 @@ asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Cal
                                   call_options{.ledger = op.options.ledger,
                                                .idempotent = op.options.idempotent,
                                                .cost = op.options.cost,
+                                               .weight = op.options.weight,
                                                .parent = &op,
                                                .is_link = true});
   if constexpr (std::same_as<T, own>) {

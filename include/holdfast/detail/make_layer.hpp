@@ -10,6 +10,7 @@
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/hedge.hpp>
 #include <holdfast/policy/rate_limiter.hpp>
+#include <holdfast/policy/load_shedder.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/timeout.hpp>
@@ -50,6 +51,10 @@ struct layer_of<rate_limiter> {
 template <>
 struct layer_of<throttle> {
   using type = throttle_layer;
+};
+template <>
+struct layer_of<load_shedder> {
+  using type = load_shedder_layer;
 };
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
@@ -121,6 +126,9 @@ layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...
     });
     check_detach_and_hedge(layer.detaches() &&
                            decltype(stack)::template contains<policy_kind::hedge>);
+  }
+  if constexpr (std::same_as<Layer, load_shedder_layer>) {
+    layer.check_place(has_kind_v<policy_kind::bulkhead, Inner...>);
   }
   report_calls_once(stack.layers, layer);
   return {std::move(stack.classifier),

@@ -53,7 +53,12 @@ struct turn {
   wait_state wait;
   turn* next = nullptr;
   turn* prev = nullptr;
+  time_point since{};              ///< When it was queued.
+  unsigned weight = 1;             ///< The permits that it waits for.
+  holdfast::priority rank = holdfast::priority::normal;
   bool queued = false;
+  bool refused = false;            ///< The queue has ended the wait, with `code` and no permit.
+  errc code = errc::bulkhead_full;
 };
 
 /// One operation, without its result's type: what the layers see of it and what the engine keeps.
@@ -180,6 +185,8 @@ class operation final : public call_context, private deadline_alarm {
   /// The service's hint, from the failure or from the classifier; negative if there is none.
   duration retry_after{-1};
   unsigned attempts_started = 0;
+  /// The time that this operation has spent in queues.
+  duration queued{0};
 
   void set_attempt(unsigned n) noexcept { attempt_ = n; }
 
@@ -190,6 +197,8 @@ class operation final : public call_context, private deadline_alarm {
       : call_context(*where.service), options(o), serialised_by(where.serialised_by) {
     attempt_ = 1;
     tags_ = o.tags;
+    caller_ = &o;
+    priority_ = o.priority.value_or(holdfast::priority::normal);
     limit.at = o.deadline;
     if (o.parent || o.ledger) [[unlikely]] open();
   }

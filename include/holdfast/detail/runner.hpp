@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <variant>
 #include <vector>
@@ -48,7 +49,9 @@ class attempt_context : public call_context {
     attempt_ = attempt;
     reason_ = cancel_reason::none;
     tags_ = op.tags();
-    if (op.limit.detach && tags_) tags_ = &kept_tags_.emplace(*tags_);
+    caller_ = op.caller();
+    priority_ = op.priority();
+    if (op.limit.detach) keep_identity();
   }
   /// Hands what the attempt has cost to its operation.
   void report_cost() noexcept {
@@ -66,8 +69,15 @@ class attempt_context : public call_context {
   }
 
  private:
+  void keep_identity();
+
+  struct kept_caller {
+    std::string tenant;
+    call_options options;
+  };
   std::optional<tag_set> kept_tags_;
   operation* operation_ = nullptr;  // null once the operation has gone on without the attempt
+  std::optional<kept_caller> kept_caller_;
 };
 
 /// A coroutine chain of our own, with its own cancellation, which runs one attempt after another.

@@ -2,9 +2,13 @@
 #ifndef HOLDFAST_POLICY_BULKHEAD_HPP
 #define HOLDFAST_POLICY_BULKHEAD_HPP
 
+#include <algorithm>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/deferred.hpp>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/bulkhead_core.hpp>
+#include <holdfast/detail/drain_operation.hpp>
 #include <holdfast/detail/layer.hpp>
 #include <holdfast/policy/bulkhead_options.hpp>
 #include <memory>
@@ -14,14 +18,18 @@ namespace holdfast {
 
 /// Limits how many calls of a service run at once, so that one that hangs cannot take everything.
 ///
-/// A call that finds no permit free waits in a first-in-first-out queue, if there is one, until it
-/// is given a permit, until its deadline, or for `max_queue_time`; otherwise it is refused with
-/// `errc::bulkhead_full`. The permit is held while everything below in the stack runs, and comes
-/// back on every exit: completion, exception, cancellation, destruction of the executor.
+/// A call that finds no permit free waits in a queue, if there is one, until it is given a permit,
+/// until its deadline, or for `max_queue_time`; otherwise it is refused with `errc::bulkhead_full`.
+/// `order` says who is served next. The permit is held while everything below in the stack runs, and
+/// comes back on every exit: completion, exception, cancellation, destruction of the executor.
+///
+/// A call takes as many permits as `call_options::weight` says. One that weighs more than the limit
+/// is refused with `errc::too_heavy`; the next in the queue waits until enough are free, and nobody
+/// overtakes it.
 ///
 /// A handle: copies share the bulkhead, and operations keep it alive. Thread safety: safe, from any
-/// thread and executor. Cost: two compare-and-swaps per call; a short lock where there is a queue
-/// and it is used; no allocation.
+/// thread and executor. Cost: a compare-and-swap and an addition per call; a short lock where there
+/// is a queue and it is used; no allocation.
 class bulkhead {
  public:
   using options = bulkhead_options;
@@ -39,6 +47,37 @@ class bulkhead {
   /// Calls refused since construction.
   std::uint64_t refused() const noexcept { return core_->refused(); }
 
+  /// All figures of one instant; those of refusals and queue times are counted since construction.
+  /// Cost: a short lock.
+  bulkhead_snapshot snapshot() const noexcept { return core_->snapshot(); }
+
+  /// Puts other options in place of the present ones, for new calls and for those that wait:
+  /// permits, the queue and the counters stay. The name stays too; the wait of an operation that is
+  /// in the queue already is not changed. Throws `invalid_options`, and changes nothing, where an
+  /// option is out of range.
+  void reconfigure(options o) { core_->reconfigure(std::move(o)); }
+
+  /// Changes the limit. A higher one admits waiting operations at once; a lower one lets those that
+  /// hold permits finish, and refuses waiting ones that weigh more than it with `errc::too_heavy`.
+  /// Throws `invalid_options` where the limit is out of range.
+  void resize(unsigned limit) { core_->resize(limit); }
+
+  /// Refuses new calls and those in the queue with `errc::shutting_down`, for good. Calls that hold a
+  /// permit go on.
+  void close() noexcept { core_->close(); }
+
+  /// Closes the bulkhead and waits until the last permit is back.
+  ///
+  /// Completes with `void(error_code)`: no error once nothing runs any more, `operation_aborted` if
+  /// cancelled (every cancellation type); the bulkhead stays closed. Never completes from within this
+  /// function. Several may wait. Cost: one allocation.
+  template <class Token = asio::deferred_t>
+  auto drain(Token&& token = {}) {
+    close();
+    return asio::async_initiate<Token, void(boost::system::error_code)>(detail::initiate_drain(),
+                                                                        token, core_);
+  }
+
   const std::shared_ptr<detail::bulkhead_core>& core() const noexcept { return core_; }
 
  private:
@@ -52,10 +91,11 @@ class bulkhead_layer {
   static constexpr policy_kind kind = policy_kind::bulkhead;
   static constexpr bool timeless = true;
 
-  /// Holds the permit, or the place in the queue.
+  /// Holds the permits, or the place in the queue.
   struct frame {
     bulkhead_core* core = nullptr;
     turn* place = nullptr;  // while queued
+    unsigned weight = 1;
     frame() = default;
     frame(const frame&) = delete;
     ~frame() {
@@ -67,26 +107,28 @@ class bulkhead_layer {
   explicit bulkhead_layer(const bulkhead& b) : core_(b.core()) {}
 
   step enter(frame& f, operation& op) const {
-    if (core_->try_acquire()) [[likely]] {
+    const unsigned weight = std::max(op.options.weight, 1U);
+    if (core_->try_acquire(weight)) [[likely]] {
       f.core = core_.get();
+      f.weight = weight;
       return step::go;
     }
-    return enqueue(f, op);
+    return enqueue(f, op, weight);
   }
 
   step resumed(frame& f, operation& op, wait_end end) const;
 
   step leave(frame& f, operation&, verdict) const {
     f.core = nullptr;
-    core_->release();
+    core_->release(f.weight);
     return step::go;
   }
 
   void describe(std::string& out) const { core_->describe(out); }
 
  private:
-  step enqueue(frame& f, operation& op) const;
-  step refuse(operation& op) const;
+  step enqueue(frame& f, operation& op, unsigned weight) const;
+  step refuse(operation& op, errc code, bulkhead_core::refusal_reason why) const;
 
   std::shared_ptr<bulkhead_core> core_;
 };
