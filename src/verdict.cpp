@@ -35,6 +35,8 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::circuit_breaker: return "circuit_breaker";
     case policy_kind::bulkhead: return "bulkhead";
     case policy_kind::fallback: return "fallback";
+    case policy_kind::adaptive_limit: return "adaptive_limit";
+    case policy_kind::chaos: return "chaos";
   }
   return "unknown";
 }

@@ -30,6 +30,8 @@ enum class policy_kind : std::uint8_t {
   circuit_breaker,
   bulkhead,
   fallback,
+  adaptive_limit,
+  chaos,
 };
 
 std::string_view to_string(verdict v) noexcept;

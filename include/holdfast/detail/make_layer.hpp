@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_MAKE_LAYER_HPP
 
 #include <holdfast/detail/layer_stack.hpp>
+#include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
@@ -32,6 +33,10 @@ struct layer_of<circuit_breaker> {
 template <>
 struct layer_of<bulkhead> {
   using type = bulkhead_layer;
+};
+template <>
+struct layer_of<adaptive_limit> {
+  using type = adaptive_limit_layer;
 };
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
