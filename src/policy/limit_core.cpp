@@ -91,7 +91,6 @@ void limit_core::thin_out_locked() noexcept {
   for (unsigned i = 0; i < capacity / 2; ++i) samples_[i] = samples_[2 * i];
   count_ = capacity / 2;
   share_.store(share_.load(std::memory_order_relaxed) / 2, std::memory_order_relaxed);
-  set_due_locked(ends_);
 }
 
 duration limit_core::quantile_locked() noexcept {

@@ -152,6 +152,7 @@ TEST_CASE("adaptive limit: an hour of overload does not make it drift", "[sim]")
   const auto [low, high] = std::ranges::minmax(limits);
   CHECK(low >= 0.75 * middle);
   CHECK(high <= 1.25 * middle);
+  CHECK(static_cast<double>(b.served.size()) >= 0.95 * 400 * 3600);
   CHECK(middle > 20);
   CHECK(middle < 45);
 }

@@ -63,6 +63,14 @@ constexpr void check_order() {
                   "holdfast: a circuit breaker around a fallback never sees a failure, the "
                   "fallback has answered it; add .with(breaker) before .fallback(...).");
   }
+  if constexpr (Layer::kind == policy_kind::adaptive_limit) {
+    static_assert(!has_kind_v<policy_kind::retry, Inner...>,
+                  "holdfast: an adaptive limit around a retry takes the delays for the service's "
+                  "own; add .with(limit) before .with(hf::retry{...}).");
+    static_assert(!inside_fallback,
+                  "holdfast: an adaptive limit around a fallback measures two services as one; add "
+                  ".with(limit) before .fallback(...).");
+  }
 }
 
 template <class Classifier, class... Inner, class Layer>
