@@ -17,6 +17,7 @@
 #include <holdfast/pipeline.hpp>
 #include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/retry.hpp>

@@ -10,8 +10,8 @@ namespace {
 bool is_drop(const operation& op, verdict v) {
   if (v == verdict::overloaded) return true;
   if (v != verdict::failure || !op.error) return false;
-  return op.error->code() == condition::timed_out ||
-         op.error->code() == boost::system::errc::timed_out;
+  const auto& code = op.error->code();
+  return code == condition::timed_out || code == boost::system::errc::timed_out;
 }
 
 }  // namespace
@@ -25,17 +25,17 @@ step adaptive_limit_layer::refuse(operation& op) const {
 }
 
 void adaptive_limit_layer::learn(const frame& f, operation& op, verdict v) const {
+  const bool timed = f.watched == attention::timed;
   bool over = false;
-  time_point now = op.now;
+  time_point now = timed ? op.time().precise_now() : op.now();
   if (is_answer(v)) {
-    if (f.timed) {
-      now = op.time().precise_now();
+    if (timed) {
       over = core_->add_answer(f.began, now, f.in_flight);
-    } else if (core_->may_be_due(now)) {
-      over = core_->look(now);
+    } else {
+      over = core_->may_be_due(now) && core_->look(now);
     }
   } else if (is_drop(op, v)) {
-    over = core_->add_drop(f.timed ? f.began : time_point::min(), now, f.in_flight);
+    over = core_->add_drop(timed ? f.began : time_point::min(), now, f.in_flight);
   }
   if (over) core_->close_window(now, op.random());
 }

@@ -68,8 +68,9 @@ class bench {
     machine.take(length, [this, a, began](hf::duration waited) {
       core.release();
       served.push_back({time.now(), time.now() - began, waited});
-      const bool over = a.timed ? core.add_answer(began, time.now(), a.in_flight)
-                                : core.may_be_due(time.now()) && core.look(time.now());
+      const bool over = a.watched == hf::detail::attention::timed
+                            ? core.add_answer(began, time.now(), a.in_flight)
+                            : core.may_be_due(time.now()) && core.look(time.now());
       if (over) core.close_window(time.now(), dice_.raw());
     });
   }

@@ -13,6 +13,13 @@
 
 namespace holdfast::detail {
 
+/// What one call is watched for.
+enum class attention : std::uint8_t {
+  none,
+  glance,  ///< Whether its end finds the window over.
+  timed,   ///< How long it takes.
+};
+
 /// Counts the calls in flight, and collects the windows that move the limit.
 ///
 /// How many calls are in flight is part of one word, taken and given back with one atomic operation
@@ -22,10 +29,10 @@ class limit_core {
  public:
   explicit limit_core(adaptive_limit_options options);
 
-  /// A place in flight: which one it was, and whether the call is to be timed.
+  /// A place in flight: which one it was, and what the call is watched for.
   struct admission {
     std::uint32_t in_flight = 0;  // with this call; 0: refused
-    bool timed = false;
+    attention watched = attention::none;
   };
 
   admission try_enter() noexcept {
@@ -36,7 +43,7 @@ class limit_core {
       if (word_.compare_exchange_weak(seen, wanted, std::memory_order_acquire,
                                       std::memory_order_relaxed)) {
         return {static_cast<std::uint32_t>(wanted & in_flight_mask),
-                is_timed(static_cast<std::uint32_t>(wanted >> 32))};
+                watch(static_cast<std::uint32_t>(wanted >> 32))};
       }
     }
     return {};
@@ -83,8 +90,11 @@ class limit_core {
 
   /// Spreads the timed calls evenly without a period that calls could have too. Source: D. Knuth,
   /// "The Art of Computer Programming", volume 3, 6.4, multiplicative hashing by the golden ratio.
-  bool is_timed(std::uint32_t number) const noexcept {
-    return number * std::uint32_t{2654435769u} <= share_.load(std::memory_order_relaxed);
+  attention watch(std::uint32_t number) const noexcept {
+    if (number * std::uint32_t{2654435769u} <= share_.load(std::memory_order_relaxed)) {
+      return attention::timed;
+    }
+    return number % 16 == 0 ? attention::glance : attention::none;
   }
 
   bool note_locked(time_point began, time_point ended, unsigned in_flight) noexcept;

@@ -5,6 +5,7 @@
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/retry.hpp>
@@ -33,6 +34,10 @@ struct layer_of<circuit_breaker> {
 template <>
 struct layer_of<bulkhead> {
   using type = bulkhead_layer;
+};
+template <>
+struct layer_of<chaos> {
+  using type = chaos_layer;
 };
 template <>
 struct layer_of<adaptive_limit> {

@@ -65,13 +65,14 @@ namespace detail {
 class adaptive_limit_layer {
  public:
   static constexpr policy_kind kind = policy_kind::adaptive_limit;
+  static constexpr bool timeless = true;
 
   /// Holds the place in flight.
   struct frame {
     limit_core* core = nullptr;
     time_point began;             // where the call is timed
     std::uint32_t in_flight = 0;  // with this call
-    bool timed = false;
+    attention watched = attention::none;
     frame() = default;
     frame(const frame&) = delete;
     ~frame() {
@@ -86,17 +87,15 @@ class adaptive_limit_layer {
     if (a.in_flight == 0) [[unlikely]] return refuse(op);
     f.core = core_.get();
     f.in_flight = a.in_flight;
-    f.timed = a.timed;
-    if (a.timed) [[unlikely]] f.began = op.time().precise_now();
+    f.watched = a.watched;
+    if (a.watched == attention::timed) [[unlikely]] f.began = op.time().precise_now();
     return step::go;
   }
 
   step leave(frame& f, operation& op, verdict v) const {
     f.core = nullptr;
     core_->release();
-    if (f.timed || v != verdict::success || core_->may_be_due(op.now)) [[unlikely]] {
-      learn(f, op, v);
-    }
+    if (f.watched != attention::none || v != verdict::success) [[unlikely]] learn(f, op, v);
     return step::go;
   }
 

@@ -58,6 +58,7 @@ namespace detail {
 class chaos_layer {
  public:
   static constexpr policy_kind kind = policy_kind::chaos;
+  static constexpr bool timeless = true;
 
   /// What is to happen after the wait.
   struct frame {
