@@ -237,6 +237,24 @@ TEST_CASE("chaos: the caller's cancellation ends a hang at once") {
   CHECK(breaker.state() == hf::breaker_state::closed);
 }
 
+TEST_CASE("chaos: an attempt that is cancelled in a delay goes no further down") {
+  stage s;
+  int made = 0;
+  const auto inner = on({{.from = 24h, .hang = true}});
+  const auto pipe = hf::pipeline().with(inner).with(on({{.delay = {.base = 1h}}}));
+  asio::cancellation_signal cancel;
+  std::optional<hf::result<int>> out;
+  const auto scene = [&]() -> asio::awaitable<void> { out.emplace(co_await pipe(counted{&made})); };
+  asio::co_spawn(s.context, scene, asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
+  s.time.run_for(10min);
+  cancel.emit(asio::cancellation_type::terminal);
+  s.time.run();
+  REQUIRE(out);
+  CHECK(out->error().code() == hf::errc::cancelled);
+  CHECK(inner.snapshot().attempts == 0);
+  CHECK(made == 0);
+}
+
 TEST_CASE("chaos: a brown-out slows a share of the calls, for a time") {
   stage s;
   int made = 0;
