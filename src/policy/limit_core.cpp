@@ -101,9 +101,17 @@ duration limit_core::quantile_locked() noexcept {
   return *wanted;
 }
 
-void limit_core::close_window(time_point now, std::uint64_t random) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (!is_over_locked(now)) return;
+void limit_core::close_window(time_point now, std::uint64_t random) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_over_locked(now)) return;
+    judge_locked(now, random);
+    if (!listened_to_) return;
+  }
+  events_.deliver();
+}
+
+void limit_core::judge_locked(time_point now, std::uint64_t random) {
   const auto admitted = static_cast<std::uint32_t>(word_.load(std::memory_order_relaxed) >> 32);
   if (count_ > 0) latency_ = quantile_locked();
   const limit_window w{.latency = latency_,
@@ -113,8 +121,12 @@ void limit_core::close_window(time_point now, std::uint64_t random) noexcept {
                        .peak_in_flight = peak_,
                        .refused = refused() != refused_before_};
   controller_.on_window(w, now, random);
+  const unsigned before = limit();
   limit_.store(controller_.limit(), std::memory_order_relaxed);
   ++windows_;
+  if (listened_to_ && limit() != before) {
+    events_.push({name_, before, limit(), latency_, controller_.idle(), controller_.measuring(), now});
+  }
 
   // A measurement decides over many windows: every call is worth timing.
   if (controller_.measuring()) {
@@ -149,6 +161,12 @@ void limit_core::reconfigure(adaptive_limit_options options) {
   limit_.store(controller_.limit(), std::memory_order_relaxed);
 }
 
+subscription limit_core::on_change(std::function<void(const limit_change&)> listener) {
+  const std::lock_guard lock(mutex_);
+  listened_to_ = true;
+  return events_.subscribe(std::move(listener));
+}
+
 adaptive_limit_snapshot limit_core::snapshot() const {
   const std::lock_guard lock(mutex_);
   return {.limit = limit(),
@@ -159,7 +177,8 @@ adaptive_limit_snapshot limit_core::snapshot() const {
           .windows = windows_,
           .idle_measurements = controller_.measurements(),
           .refused = refused(),
-          .dropped = all_dropped_};
+          .dropped = all_dropped_,
+          .listener_errors = events_.errors()};
 }
 
 void limit_core::describe(std::string& out) const {

@@ -208,3 +208,44 @@ TEST_CASE("adaptive limit: reconfigured while calls are under way") {
   for (const auto& o : out) CHECK(o->has_value());
   CHECK(limit.in_flight() == 0);
 }
+
+TEST_CASE("adaptive limit: changes are told in order, with what led to them") {
+  stage s;
+  hf::adaptive_limit limit({.name = "gpt-4", .initial_limit = 4, .min_limit = 1, .max_limit = 10});
+  std::vector<hf::limit_change> changes;
+  auto subscription = limit.on_change([&](const hf::limit_change& c) {
+    CHECK(limit.limit() == c.to);  // it may use the limit
+    changes.push_back(c);
+    if (changes.size() == 2) throw std::runtime_error("a listener that fails");
+  });
+  const auto pipe = hf::pipeline().with(limit);
+  const auto session = [&]() -> asio::awaitable<void> {
+    for (int i = 0; i < 2000; ++i) {
+      hf::result<int> r = co_await pipe([](hf::call_context& ctx) { return takes(ctx, 10ms); });
+      if (r.has_error()) co_await hf::sleep_for(10ms);
+    }
+  };
+  for (int i = 0; i < 4; ++i) s.start(session);
+  s.run();
+  REQUIRE(changes.size() > 2);
+  CHECK(changes.front().from == 4);
+  CHECK(changes.front().to == 1);  // the idle latency is measured first
+  CHECK(changes.front().measuring_idle);
+  CHECK(changes.front().name == "gpt-4");
+  CHECK(changes.front().latency == 10ms);
+  for (std::size_t i = 1; i < changes.size(); ++i) {
+    CHECK(changes[i].from == changes[i - 1].to);
+    CHECK(changes[i].at > changes[i - 1].at);
+  }
+  CHECK(changes.back().to == limit.limit());
+  CHECK(changes.back().idle_latency == 10ms);
+  CHECK(limit.snapshot().listener_errors == 1);
+
+  const auto told = changes.size();
+  subscription.cancel();
+  limit.reconfigure({.min_limit = 1, .max_limit = 500});
+  for (int i = 0; i < 20; ++i) s.start(session);
+  s.run();
+  CHECK(limit.limit() > 10);
+  CHECK(changes.size() == told);
+}

@@ -63,6 +63,12 @@ TEST_CASE("threads: one adaptive limit, many sessions, reconfigured all the whil
                                            .slow_after = 500us};
   hf::adaptive_limit limit(options);
   tally t;
+  unsigned last = 8;  // the listener is called by one thread at a time
+  int broken = 0;
+  const auto subscription = limit.on_change([&](const hf::limit_change& c) {
+    broken += c.from == c.to;
+    last = c.to;
+  });
   {
     asio::thread_pool pool(thread_count);
     const auto pipe = hf::pipeline().with(hf::timeout{600us}).with(limit);
@@ -97,6 +103,8 @@ TEST_CASE("threads: one adaptive limit, many sessions, reconfigured all the whil
     }
     pool.join();
   }
+  CHECK(broken == 0);
+  CHECK(last >= 1);
   CHECK(t.values + t.refused + t.failed == 40 * 150);
   CHECK(t.values > 0);
   CHECK(t.refused > 0);

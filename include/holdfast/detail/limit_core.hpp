@@ -5,7 +5,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/event_queue.hpp>
 #include <holdfast/detail/limit_controller.hpp>
 #include <limits>
 #include <mutex>
@@ -64,9 +66,10 @@ class limit_core {
   [[nodiscard]] bool look(time_point now) noexcept;
 
   /// Judges the window, unless somebody else just did.
-  void close_window(time_point now, std::uint64_t random) noexcept;
+  void close_window(time_point now, std::uint64_t random);
 
   void reconfigure(adaptive_limit_options options);
+  subscription on_change(std::function<void(const limit_change&)> listener);
 
   /// Fixed at construction, as failures point to it.
   const std::string& name() const noexcept { return name_; }
@@ -97,6 +100,7 @@ class limit_core {
     return number % 16 == 0 ? attention::glance : attention::none;
   }
 
+  void judge_locked(time_point now, std::uint64_t random);
   bool note_locked(time_point began, time_point ended, unsigned in_flight) noexcept;
   bool is_over_locked(time_point now) const noexcept;
   void thin_out_locked() noexcept;
@@ -130,6 +134,8 @@ class limit_core {
   duration latency_ = duration::zero();
   std::uint64_t windows_ = 0;
   std::uint64_t all_dropped_ = 0;
+  bool listened_to_ = false;
+  event_queue<limit_change> events_;
 };
 
 }  // namespace holdfast::detail

@@ -3,10 +3,12 @@
 #define HOLDFAST_POLICY_ADAPTIVE_LIMIT_HPP
 
 #include <cstdint>
+#include <functional>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/layer.hpp>
 #include <holdfast/detail/limit_core.hpp>
 #include <holdfast/policy/adaptive_limit_options.hpp>
+#include <holdfast/subscription.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,6 +55,13 @@ class adaptive_limit {
   /// is a limit already, `initial_limit` have no effect. Throws `invalid_options`, with nothing
   /// changed, if an option is out of range. Thread safety: safe.
   void reconfigure(options o) { core_->reconfigure(std::move(o)); }
+
+  /// Calls `listener` after each change of the limit, in order, one at a time, outside every lock; on
+  /// the thread that happens to be there. It may use the limit. An exception out of it is counted in
+  /// the snapshot and changes nothing else. Ends with the subscription.
+  [[nodiscard]] subscription on_change(std::function<void(const limit_change&)> listener) {
+    return core_->on_change(std::move(listener));
+  }
 
   const std::shared_ptr<detail::limit_core>& core() const noexcept { return core_; }
 

@@ -74,6 +74,18 @@ struct adaptive_limit_snapshot {
   std::uint64_t idle_measurements;
   std::uint64_t refused;      ///< Calls refused since construction.
   std::uint64_t dropped;      ///< Calls that ended as overloaded or timed out.
+  std::uint64_t listener_errors;  ///< Exceptions thrown by listeners.
+};
+
+/// One change of an adaptive limit.
+struct limit_change {
+  std::string name;
+  unsigned from;
+  unsigned to;
+  duration latency;       ///< Of the window that led to it.
+  duration idle_latency;  ///< Zero where it is not known, or not used.
+  bool measuring_idle;    ///< The new limit is that of a measurement.
+  time_point at;
 };
 
 /// Names the enumerator. Unknown values give `unknown`.
