@@ -115,7 +115,7 @@ void chaos_core::disable() noexcept {
   enabled_.store(false, std::memory_order_relaxed);
 }
 
-chaos_core::strike chaos_core::next(time_point now, const call_context* context) {
+chaos_core::sentence chaos_core::next(time_point now, const call_context* context) {
   std::shared_ptr<const chaos_options> plan;
   std::uint64_t attempt = 0;
   duration elapsed{};
@@ -130,13 +130,29 @@ chaos_core::strike chaos_core::next(time_point now, const call_context* context)
   // Outside the lock: it may call the user's predicate.
   const chaos_choice choice = choose(*plan, attempt, elapsed, context);
   if (!choice.rule) return {};
+  note(choice, *plan, attempt, now);
+  return {std::shared_ptr<const chaos_rule>(std::move(plan), choice.rule), choice.delay};
+}
+
+void chaos_core::note(const chaos_choice& choice, const chaos_options& plan, std::uint64_t attempt,
+                      time_point now) {
+  const chaos_rule& rule = *choice.rule;
   {
     const std::lock_guard lock(mutex_);
     if (choice.delay > duration::zero()) ++counts_.delayed;
-    if (choice.rule->hang) ++counts_.hung;
-    if (choice.rule->fault) ++counts_.failed;
+    if (rule.hang) ++counts_.hung;
+    if (rule.fault) ++counts_.failed;
+    if (!listened_to_) return;
+    events_.push({name_, attempt, static_cast<std::size_t>(&rule - plan.rules.data()), choice.delay,
+                  rule.hang, rule.fault.has_value(), now});
   }
-  return {std::shared_ptr<const chaos_rule>(std::move(plan), choice.rule), choice.delay};
+  events_.deliver();
+}
+
+subscription chaos_core::on_strike(std::function<void(const chaos_strike&)> listener) {
+  const std::lock_guard lock(mutex_);
+  listened_to_ = true;
+  return events_.subscribe(std::move(listener));
 }
 
 void chaos_core::reconfigure(chaos_options options) {
@@ -155,6 +171,7 @@ chaos_snapshot chaos_core::snapshot() const {
   const std::lock_guard lock(mutex_);
   chaos_snapshot s = counts_;
   s.enabled = enabled();
+  s.listener_errors = events_.errors();
   return s;
 }
 

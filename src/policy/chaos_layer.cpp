@@ -17,7 +17,7 @@ step finish(const chaos_rule& rule, operation& op) {
 
 step chaos_layer::strike(frame& f, operation& op) const {
   const time_point now = op.time().precise_now();
-  chaos_core::strike s = core_->next(now, &op);
+  chaos_core::sentence s = core_->next(now, &op);
   if (!s.rule) return step::go;
   if (!s.rule->hang && s.delay <= duration::zero()) return finish(*s.rule, op);
   op.prepare_wait();

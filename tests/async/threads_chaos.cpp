@@ -33,6 +33,8 @@ TEST_CASE("threads: one chaos, many sessions, switched and reconfigured all the 
   std::atomic<int> faults{0};
   std::atomic<int> timeouts{0};
   std::atomic<int> others{0};
+  int told = 0;  // the listener is called by one thread at a time
+  const auto subscription = chaos.on_strike([&](const hf::chaos_strike&) { ++told; });
   {
     asio::thread_pool pool(4);
     const auto pipe = hf::pipeline().with(chaos).with(hf::timeout{500us}).with(bulkhead);
@@ -75,6 +77,7 @@ TEST_CASE("threads: one chaos, many sessions, switched and reconfigured all the 
   }
   CHECK(values + faults + timeouts + others == 40 * 150);
   CHECK(others == 0);
+  CHECK(told >= faults);
   CHECK(values > 0);
   CHECK(faults > 0);
   CHECK(timeouts > 0);

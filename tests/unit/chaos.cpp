@@ -200,6 +200,38 @@ TEST_CASE("chaos: other rules at run time; the switch and the count stay", "[cha
   CHECK_FALSE(core.enabled());
 }
 
+TEST_CASE("chaos: strikes are told, and a listener that throws changes nothing", "[chaos]") {
+  chaos_core core({.name = "db",
+                   .enabled = true,
+                   .rules = {{.last_attempt = 1, .hang = true},
+                             {.first_attempt = 3, .delay = {.base = 5ms}, .fault = reset}}});
+  std::vector<hf::chaos_strike> told;
+  auto subscription = core.on_strike([&](const hf::chaos_strike& s) {
+    told.push_back(s);
+    static_cast<void>(core.snapshot());  // no lock is held
+    throw std::runtime_error("a listener that fails");
+  });
+  const hf::time_point t{1h};
+  for (int i = 0; i < 3; ++i) static_cast<void>(core.next(t + i * 1s, nullptr));
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].name == "db");
+  CHECK(told[0].attempt == 1);
+  CHECK(told[0].rule == 0);
+  CHECK(told[0].hangs);
+  CHECK_FALSE(told[0].fails);
+  CHECK(told[0].at == t);
+  CHECK(told[1].attempt == 3);
+  CHECK(told[1].rule == 1);
+  CHECK(told[1].delay == 5ms);
+  CHECK_FALSE(told[1].hangs);
+  CHECK(told[1].fails);
+  CHECK(told[1].at == t + 2s);
+  CHECK(core.snapshot().listener_errors == 2);
+  subscription.cancel();
+  CHECK(core.next(t + 3s, nullptr).rule);
+  CHECK(told.size() == 2);
+}
+
 TEST_CASE("chaos: every option out of range is refused", "[options]") {
   const auto faults = [](hf::chaos_rule r) -> std::vector<std::string> {
     try {

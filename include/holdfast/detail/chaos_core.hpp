@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/chaos_plan.hpp>
+#include <holdfast/detail/event_queue.hpp>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,21 +24,24 @@ class chaos_core {
   void enable();
   void disable() noexcept;
 
-  struct strike {
+  struct sentence {
     std::shared_ptr<const chaos_rule> rule;  // null: nothing; keeps the plan it is of
     duration delay = duration::zero();
   };
 
   /// Numbers an attempt and decides what becomes of it.
-  strike next(time_point now, const call_context* context);
+  sentence next(time_point now, const call_context* context);
 
   void reconfigure(chaos_options options);
+  subscription on_strike(std::function<void(const chaos_strike&)> listener);
 
   const std::string& name() const noexcept { return name_; }
   chaos_snapshot snapshot() const;
   void describe(std::string& out) const;
 
  private:
+  void note(const chaos_choice& choice, const chaos_options& plan, std::uint64_t attempt,
+            time_point now);
   std::shared_ptr<const chaos_options> plan() const;
 
   const std::string name_;
@@ -46,6 +51,8 @@ class chaos_core {
   std::shared_ptr<const chaos_options> plan_;
   std::optional<time_point> began_;  // the first attempt
   chaos_snapshot counts_{};
+  bool listened_to_ = false;
+  event_queue<chaos_strike> events_;
 };
 
 }  // namespace holdfast::detail

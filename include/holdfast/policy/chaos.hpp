@@ -2,9 +2,11 @@
 #ifndef HOLDFAST_POLICY_CHAOS_HPP
 #define HOLDFAST_POLICY_CHAOS_HPP
 
+#include <functional>
 #include <holdfast/detail/chaos_core.hpp>
 #include <holdfast/detail/layer.hpp>
 #include <holdfast/policy/chaos_options.hpp>
+#include <holdfast/subscription.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,6 +48,13 @@ class chaos {
   /// whatever `enabled` says, so that no new configuration undoes a `disable`; the counts and the
   /// name stay, too. Throws `invalid_options`, with nothing changed, if an option is out of range.
   void reconfigure(options o) { core_->reconfigure(std::move(o)); }
+
+  /// Calls `listener` for each attempt that is struck, before anything happens to it; in order, one
+  /// at a time, outside every lock, on the thread that happens to be there. An exception out of it
+  /// is counted in the snapshot and changes nothing else. Ends with the subscription.
+  [[nodiscard]] subscription on_strike(std::function<void(const chaos_strike&)> listener) {
+    return core_->on_strike(std::move(listener));
+  }
 
   const std::shared_ptr<detail::chaos_core>& core() const noexcept { return core_; }
 

@@ -81,6 +81,17 @@ struct chaos_options {
   std::vector<chaos_rule> rules = {};
 };
 
+/// One attempt that was struck.
+struct chaos_strike {
+  std::string name;
+  std::uint64_t attempt;
+  std::size_t rule;  ///< Its place in `chaos_options::rules`, from 0.
+  duration delay;    ///< Zero where the attempt fails at once, or hangs.
+  bool hangs;
+  bool fails;
+  time_point at;
+};
+
 /// What chaos has done since it was last switched on.
 struct chaos_snapshot {
   bool enabled;
@@ -88,6 +99,7 @@ struct chaos_snapshot {
   std::uint64_t delayed;   ///< Held up; may have failed afterwards, too.
   std::uint64_t hung;
   std::uint64_t failed;    ///< Struck to fail, at once or after a delay.
+  std::uint64_t listener_errors;  ///< Exceptions thrown by listeners since construction.
 };
 
 /// Names the enumerator. Unknown values give `unknown`.
