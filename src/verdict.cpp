@@ -40,6 +40,8 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::retry_budget: return "retry_budget";
     case policy_kind::throttle: return "throttle";
     case policy_kind::load_shedder: return "load_shedder";
+    case policy_kind::adaptive_limit: return "adaptive_limit";
+    case policy_kind::chaos: return "chaos";
   }
   return "unknown";
 }

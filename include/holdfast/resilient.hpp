@@ -15,7 +15,9 @@
 #include <holdfast/invalid_options.hpp>
 #include <holdfast/ledger.hpp>
 #include <holdfast/pipeline.hpp>
+#include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/hedge.hpp>

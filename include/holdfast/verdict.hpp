@@ -35,6 +35,8 @@ enum class policy_kind : std::uint8_t {
   retry_budget,
   throttle,
   load_shedder,
+  adaptive_limit,
+  chaos,
 };
 
 std::string_view to_string(verdict v) noexcept;

@@ -120,6 +120,8 @@ TEST_CASE("verdicts, qualities and kinds have names", "[classifier]") {
   CHECK(to_string(hf::policy_kind::load_shedder) == "load_shedder");
   CHECK(to_string(hf::policy_kind::bulkhead) == "bulkhead");
   CHECK(to_string(hf::policy_kind::fallback) == "fallback");
+  CHECK(to_string(hf::policy_kind::adaptive_limit) == "adaptive_limit");
+  CHECK(to_string(hf::policy_kind::chaos) == "chaos");
   CHECK(to_string(static_cast<hf::policy_kind>(99)) == "unknown");
   CHECK(is_answer(verdict::success));
   CHECK(is_answer(verdict::slow));

@@ -134,7 +134,8 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
       next = stack.resumed(frames, op, at, end);
     }
 
-    if ((next == step::go || next == step::fault) && op.begin_attempt()) [[likely]] {
+    if ((next == step::go || next == step::fault) &&
+        op.begin_attempt(next == step::fault)) [[likely]] {
       const time_point started = options.ledger ? op.now() : time_point();
       ++op.attempts_started;
       try {

@@ -5,12 +5,14 @@
 #include <holdfast/classifier.hpp>
 #include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer_stack.hpp>
+#include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/hedge.hpp>
-#include <holdfast/policy/rate_limiter.hpp>
 #include <holdfast/policy/load_shedder.hpp>
+#include <holdfast/policy/rate_limiter.hpp>
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/timeout.hpp>
@@ -56,6 +58,14 @@ template <>
 struct layer_of<load_shedder> {
   using type = load_shedder_layer;
 };
+template <>
+struct layer_of<chaos> {
+  using type = chaos_layer;
+};
+template <>
+struct layer_of<adaptive_limit> {
+  using type = adaptive_limit_layer;
+};
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 
@@ -94,6 +104,14 @@ constexpr void check_order() {
                   "holdfast: a throttle around a fallback never sees a failure, the fallback has "
                   "answered it; add .with(throttle) before .fallback(...).");
   }
+  if constexpr (Layer::kind == policy_kind::adaptive_limit) {
+    static_assert(!inner::template contains<policy_kind::retry>,
+                  "holdfast: an adaptive limit around a retry takes the delays for the service's "
+                  "own; add .with(limit) before .with(hf::retry{...}).");
+    static_assert(!inside_fallback,
+                  "holdfast: an adaptive limit around a fallback measures two services as one; add "
+                  ".with(limit) before .fallback(...).");
+  }
 }
 
 /// Calls `f` with every timeout of the stack, those below a hedge too.
@@ -128,7 +146,7 @@ layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...
                            decltype(stack)::template contains<policy_kind::hedge>);
   }
   if constexpr (std::same_as<Layer, load_shedder_layer>) {
-    layer.check_place(has_kind_v<policy_kind::bulkhead, Inner...>);
+    layer.check_place(decltype(stack)::template contains<policy_kind::bulkhead>);
   }
   report_calls_once(stack.layers, layer);
   return {std::move(stack.classifier),

@@ -94,11 +94,14 @@ class operation final : public call_context, private deadline_alarm {
   /// Whether something other than the caller may have to cancel the call.
   bool timed() const noexcept { return limit.at != never; }
 
-  /// Opens an attempt: false, with `refusal` set, where no time is left or the caller has gone.
-  [[gnu::always_inline]] bool begin_attempt() noexcept {
+  /// Opens an attempt: false, with `refusal` set, where no time is left or the caller has gone. One
+  /// that a layer made fail by its deadline has begun in time.
+  [[gnu::always_inline]] bool begin_attempt(bool failed_already = false) noexcept {
     deadline_ = limit.at;
     if (caller_cancelled()) [[unlikely]] return refuse({.code = errc::cancelled});
-    if (deadline_ != never && now() >= deadline_) [[unlikely]] return refuse_late();
+    if (deadline_ != never && now() >= deadline_ && !failed_already) [[unlikely]] {
+      return refuse_late();
+    }
     reason_ = cancel_reason::none;
     error = nullptr;
     kept_verdict.reset();

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <holdfast/policy/chaos.hpp>
+
+namespace holdfast::detail {
+
+namespace {
+
+/// The attempt fails, or is made after all.
+step finish(const chaos_rule& rule, operation& op) {
+  if (!rule.fault) return step::go;
+  op.injected = *rule.fault;
+  return step::fault;
+}
+
+}  // namespace
+
+step chaos_layer::strike(frame& f, operation& op) const {
+  const time_point now = op.time().precise_now();
+  chaos_core::sentence s = core_->next(now, &op);
+  if (!s.rule) return step::go;
+  if (!s.rule->hang && s.delay <= duration::zero()) return finish(*s.rule, op);
+  op.prepare_wait();
+  op.wait_until = s.rule->hang ? op.limit.at : std::min(op.limit.at, saturating_add(now, s.delay));
+  f.rule = std::move(s.rule);
+  return step::wait;
+}
+
+step chaos_layer::resumed(frame& f, operation& op, wait_end end) const {
+  const auto rule = std::move(f.rule);
+  if (end == wait_end::cancelled) {
+    op.refuse({.code = errc::cancelled});
+    return step::refuse;
+  }
+  if (op.now() >= op.limit.at) {
+    op.injected = op.timeout_failure();
+    return step::fault;
+  }
+  return finish(*rule, op);
+}
+
+}  // namespace holdfast::detail
