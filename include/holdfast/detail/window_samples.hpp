@@ -33,8 +33,9 @@ class window_samples {
     current_ = period;
   }
 
-  /// When the next period begins.
+  /// When the next period begins; before the first `advance`, at the beginning of time.
   time_point next() const noexcept {
+    if (current_ == before_time) return time_point::min();
     const auto limit = std::numeric_limits<std::int64_t>::max() / width_;
     return current_ >= limit ? never : time_point(duration((current_ + 1) * width_));
   }
