@@ -110,7 +110,7 @@ TEST_CASE("open: refuses for the whole time, then admits one probe", "[breaker]"
   CHECK(o.core.try_enter(permit, at(10s)));
   CHECK(o.core.state() == breaker_state::half_open);
   CHECK(o.core.remaining_open(at(10s)) == 0s);
-  CHECK(permit.probe != 0);
+  CHECK(permit.is_probe());
   breaker_permit second;
   CHECK_FALSE(o.core.try_enter(second, at(10s)));
   CHECK(o.core.snapshot(at(10s)).refused == 3);
