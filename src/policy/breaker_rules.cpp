@@ -25,6 +25,13 @@ bool needs_window(const circuit_breaker_options& o) {
   return o.failure_rate > 0.0 || o.slow_rate > 0.0 || o.opens_if;
 }
 
+/// A window whose buckets are the spans of the calls in flight.
+duration spans_of(duration slow_after) {
+  const duration span = std::clamp(slow_after / calls_in_flight::spans_in_limit, duration(1),
+                                   duration::max() / window_clock::buckets);
+  return span * window_clock::buckets;
+}
+
 void check_share(option_faults& faults, std::string_view option, double value) {
   if (!(value > 0.0 && value <= 1.0)) {
     faults.add(option, fmt::format("{}", value), "must be more than 0 and at most 1");
@@ -92,7 +99,7 @@ void check_options(const circuit_breaker_options& o, breaker_size size) {
 }  // namespace
 
 breaker_rules::breaker_rules(circuit_breaker_options o, breaker_size size)
-    : clock((check_options(o, size), o.window)), name_(o.name), size_(size) {
+    : clock((check_options(o, size), o.window)), name_(o.name), size_(size), spans_(spans_of(o.slow_after)) {
   change(std::move(o));
 }
 
@@ -110,6 +117,7 @@ void breaker_rules::change(circuit_breaker_options o) {
   consecutive_.store(o.consecutive_failures, relaxed);
   failure_rate_.store(o.failure_rate, relaxed);
   slow_rate_.store(o.slow_rate, relaxed);
+  if (o.slow_after != slow_after()) spans_.change(spans_of(o.slow_after));
   slow_after_.store(o.slow_after.count(), relaxed);
   minimum_calls_.store(o.minimum_calls, relaxed);
   slow_is_bad_.store(o.slow_counts_as_failure, relaxed);
@@ -126,10 +134,6 @@ void breaker_rules::reconfigure(circuit_breaker_options o) {
   check(o);
   clock.change(o.window);
   change(std::move(o));
-}
-
-std::int64_t breaker_rules::span(std::int64_t kept_time) const noexcept {
-  return kept_time / std::max((slow_after() / calls_in_flight::spans_in_limit).count(), duration::rep{1});
 }
 
 breaker_window breaker_rules::view(const window_counts& counts, std::uint64_t hanging,

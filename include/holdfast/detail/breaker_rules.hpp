@@ -61,7 +61,9 @@ class breaker_rules {
   }
   bool measures_time() const noexcept { return slow_after().count() != 0; }
   /// The span of a time, as a permit keeps it, for the calls in flight.
-  std::int64_t span(std::int64_t kept_time) const noexcept;
+  std::int64_t span(std::int64_t kept_time) const noexcept {
+    return spans_.period(time_point(duration(kept_time)));
+  }
 
   bool is_bad(call_kind k) const noexcept {
     return k > call_kind::slow ||
@@ -96,6 +98,7 @@ class breaker_rules {
  private:
   const std::string name_;
   const breaker_size size_;
+  window_clock spans_;  // parts of `slow_after`
 
   std::atomic<bool> rated_{false};
   std::atomic<bool> predicate_{false};

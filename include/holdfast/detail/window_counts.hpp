@@ -54,6 +54,7 @@ class window_clock {
   /// Changes the window. What was counted belongs to periods of the old width: move it first.
   void change(duration window) noexcept {
     width_.store(window.count() / buckets, std::memory_order_relaxed);
+    recent_.store(0, std::memory_order_relaxed);
   }
 
   /// The number of the period. A division costs more than all the rest of a call, so the last answer
@@ -72,7 +73,7 @@ class window_clock {
  private:
   std::int64_t find(std::int64_t t, std::int64_t width) const noexcept {
     const std::int64_t p = t / width;
-    recent_.store(p, std::memory_order_relaxed);
+    if (p > recent_.load(std::memory_order_relaxed)) recent_.store(p, std::memory_order_relaxed);
     return p;
   }
 
