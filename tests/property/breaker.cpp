@@ -10,6 +10,7 @@
 #include <holdfast/detail/breaker_core.hpp>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <optional>
 #include <ostream>
 
@@ -232,10 +233,12 @@ struct pass_time : command {
   hf::duration by;
   explicit pass_time(const model& m) {
     const auto window = m.o.window.count();
+    // Often to the very end of something.
     by = hf::duration(*rc::gen::weightedOneOf<std::int64_t>(
         {{12, rc::gen::inRange<std::int64_t>(0, window / 8)},
          {3, rc::gen::inRange<std::int64_t>(0, 2 * window)},
-         {2, rc::gen::just(m.state == breaker_state::open
+         {2, rc::gen::just(m.o.half_open_probes == 1 ? m.o.probe_lease.count() : window)},
+         {3, rc::gen::just(m.state == breaker_state::open
                                ? std::max<std::int64_t>((m.open_until - m.now).count(), 0)
                                : window / 10)}}));
   }
@@ -248,6 +251,7 @@ struct pass_time : command {
 };
 
 struct enter : command {
+  explicit enter(const model&) {}
   void apply(model& m) const override { m.enter(); }
   void run(const model& m, subject& s) const override {
     breaker_permit permit;
@@ -264,13 +268,17 @@ struct leave : command {
   verdict v;
   explicit leave(const model& m)
       : which(m.running.empty() ? 0 : *rc::gen::inRange<std::size_t>(0, m.running.size())),
-        v(*rc::gen::weightedElement<verdict>({{9, verdict::success},
+        v(*rc::gen::weightedElement<verdict>({{healthy(m) ? 40u : 9u, verdict::success},
                                               {9, verdict::failure},
                                               {4, verdict::slow},
                                               {1, verdict::overloaded},
                                               {1, verdict::throttled},
                                               {1, verdict::request_fault},
                                               {1, verdict::neutral}})) {}
+  /// Mostly well while it is tried, so that trials get somewhere.
+  static bool healthy(const model& m) {
+    return m.state == breaker_state::half_open || m.state == breaker_state::recovering;
+  }
   void checkPreconditions(const model& m) const override { RC_PRE(which < m.running.size()); }
   void apply(model& m) const override { m.leave(which, v); }
   void run(const model& m, subject& s) const override {
@@ -282,6 +290,7 @@ struct leave : command {
 };
 
 struct by_hand : command {
+  explicit by_hand(const model&) {}
   breaker_state to = *rc::gen::element(breaker_state::closed, breaker_state::isolated,
                                        breaker_state::disabled, breaker_state::metrics_only);
   void apply(model& m) const override {
@@ -296,6 +305,17 @@ struct by_hand : command {
   }
   void show(std::ostream& os) const override { os << "by_hand " << to_string(to); }
 };
+
+template <class Command>
+auto make(const model& m) {
+  return rc::gen::exec(
+      [m] { return std::shared_ptr<const command>(std::make_shared<Command>(m)); });
+}
+
+rc::Gen<std::shared_ptr<const command>> any_command(const model& m) {
+  return rc::gen::weightedOneOf<std::shared_ptr<const command>>(
+      {{40, make<enter>(m)}, {40, make<leave>(m)}, {20, make<pass_time>(m)}, {1, make<by_hand>(m)}});
+}
 
 hf::circuit_breaker_options any_options() {
   const auto number = [](unsigned low, unsigned high) { return *rc::gen::inRange(low, high + 1); };
@@ -335,8 +355,8 @@ hf::circuit_breaker_options any_options() {
 bool holds(const std::string& what, bool measures_time) {
   rc::detail::TestParams params;
   params.seed = 20'230'911;  // the same on every run: a test that fails must fail again
-  params.maxSuccess = 400;
-  params.maxSize = 250;
+  params.maxSuccess = 500;
+  params.maxSize = 400;
   const auto result = rc::detail::checkTestable(
       [measures_time] {
         hf::circuit_breaker_options o = any_options();
@@ -350,9 +370,7 @@ bool holds(const std::string& what, bool measures_time) {
         model m;
         m.o = o;
         subject s(o);
-        rc::state::check(m, s,
-                         rc::state::gen::execOneOfWithArgs<enter, enter, enter, leave, leave, leave,
-                                                           leave, pass_time, pass_time, by_hand>());
+        rc::state::check(m, s, any_command);
       },
       rc::detail::TestMetadata{what, what}, params);
   if (result.template is<rc::detail::SuccessResult>()) return true;
