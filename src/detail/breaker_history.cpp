@@ -24,7 +24,8 @@ unsigned hourly_count::sum(time_point now) const noexcept {
   const std::int64_t n = minute_of(now);
   unsigned total = 0;
   for (const minute& m : minutes_) {
-    if (m.number > n - static_cast<std::int64_t>(minutes_.size()) && m.number <= n) total += m.count;
+    if (m.number > n - static_cast<std::int64_t>(minutes_.size()) && m.number <= n)
+      total += m.count;
   }
   return total;
 }

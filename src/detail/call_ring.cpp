@@ -50,7 +50,8 @@ window_counts call_ring::count_slots() const noexcept {
   window_counts counts;
   for (unsigned i = 0; i < size_; ++i) {
     const std::uint8_t slot = slots_[i].load(std::memory_order_relaxed);
-    if (static_cast<std::uint32_t>(slot >> 2) == epoch) counts.add(static_cast<call_kind>(slot & 3), 1);
+    if (static_cast<std::uint32_t>(slot >> 2) == epoch)
+      counts.add(static_cast<call_kind>(slot & 3), 1);
   }
   return counts;
 }

@@ -53,7 +53,8 @@ void packed_window::sum(window_counts& into, std::int64_t period) const noexcept
   for (const auto& bucket : buckets_) {
     const std::uint64_t word = bucket.load(std::memory_order_relaxed);
     if (!is_current<period_bits>(word >> period_shift, period)) continue;
-    for (std::size_t k = 0; k < call_kinds; ++k) into.add(static_cast<call_kind>(k), count(word, k));
+    for (std::size_t k = 0; k < call_kinds; ++k)
+      into.add(static_cast<call_kind>(k), count(word, k));
   }
 }
 

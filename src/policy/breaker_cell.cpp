@@ -15,8 +15,8 @@ std::mutex& compact_breaker_store::mutex() const noexcept {
 void compact_breaker_store::add(call_kind k, time_point now) noexcept {
   const std::int64_t period = rules_->clock.period(now);
   window_.add(k, period);
-  // The same word for all: of two bad calls at once the later one here sees what the earlier one has
-  // added.
+  // The same word for all: of two bad calls at once the later one here sees what the earlier one
+  // has added.
   if (k != call_kind::good) last_bad_.exchange(kept(period), std::memory_order_acq_rel);
 }
 

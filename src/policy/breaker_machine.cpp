@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
-#include <cmath>
 #include <holdfast/detail/breaker_cell.hpp>
 #include <holdfast/detail/breaker_core.hpp>
 #include <holdfast/detail/breaker_machine.hpp>
@@ -10,40 +9,9 @@ namespace holdfast::detail {
 
 namespace {
 
-/// What a call was, or nothing where it says nothing of the service.
-std::optional<call_kind> kind_of(verdict v, bool slow) noexcept {
-  switch (v) {
-    case verdict::success: return slow ? call_kind::slow : call_kind::good;
-    case verdict::slow: return call_kind::slow;
-    case verdict::failure:
-    case verdict::overloaded: return slow ? call_kind::failed_slow : call_kind::failed;
-    case verdict::throttled:
-    case verdict::request_fault:
-    case verdict::neutral: break;
-  }
-  return std::nullopt;
-}
-
 bool took_long(const breaker_rules& rules, duration took) noexcept {
   const duration limit = rules.slow_after();
   return limit > duration::zero() && took >= limit;
-}
-
-/// How long the circuit stays open, opening for the `reopened`th time in a row; without a hint.
-duration open_time(const circuit_breaker_options& o, unsigned reopened, std::uint64_t random) {
-  double t = static_cast<double>(o.open_for.count());
-  if (o.open_growth > 1.0 && reopened > 0) {
-    t = std::min(t * std::pow(o.open_growth, reopened),
-                 static_cast<double>(o.max_open_for.count()));
-  }
-  duration d = t < static_cast<double>(duration::max().count())
-                   ? std::max(duration(static_cast<duration::rep>(t)), o.open_for)
-                   : duration::max();
-  if (o.open_jitter > 0.0) {
-    const double chance = static_cast<double>(random >> 11) * 0x1p-53;
-    d -= duration(static_cast<duration::rep>(static_cast<double>(d.count()) * o.open_jitter * chance));
-  }
-  return std::max(d, duration(1));
 }
 
 }  // namespace
@@ -109,7 +77,8 @@ bool breaker_machine<Store>::enter_locked(breaker_permit& permit, time_point now
       return true;
     case breaker_state::isolated: return false;
     case breaker_state::open:
-      if (now.time_since_epoch().count() < open_until_.load(std::memory_order_relaxed)) return false;
+      if (now.time_since_epoch().count() < open_until_.load(std::memory_order_relaxed))
+        return false;
       change_locked(breaker_state::half_open, breaker_cause::open_time_over, now, 0.0);
       changed = true;
       return enter_probe_locked(permit, now);
@@ -183,7 +152,8 @@ void breaker_machine<Store>::count(std::uint64_t word, call_kind k, const breake
 
 template <class Store>
 breaker_window breaker_machine<Store>::window(std::uint64_t word, time_point now) const noexcept {
-  return breaker_rules::view(this->counts(now), this->hanging(generation_of(word), now), in_a_row());
+  return breaker_rules::view(this->counts(now), this->hanging(generation_of(word), now),
+                             in_a_row());
 }
 
 template <class Store>

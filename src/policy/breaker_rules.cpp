@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <holdfast/detail/breaker_rules.hpp>
 #include <holdfast/detail/call_ring.hpp>
 #include <holdfast/detail/calls_in_flight.hpp>
@@ -99,7 +100,10 @@ void check_options(const circuit_breaker_options& o, breaker_size size) {
 }  // namespace
 
 breaker_rules::breaker_rules(circuit_breaker_options o, breaker_size size)
-    : clock((check_options(o, size), o.window)), name_(o.name), size_(size), spans_(spans_of(o.slow_after)) {
+    : clock((check_options(o, size), o.window)),
+      name_(o.name),
+      size_(size),
+      spans_(spans_of(o.slow_after)) {
   change(std::move(o));
 }
 
@@ -113,6 +117,13 @@ void breaker_rules::check(const circuit_breaker_options& o) const {
 }
 
 void breaker_rules::change(circuit_breaker_options o) {
+  auto made = std::make_shared<const circuit_breaker_options>(std::move(o));
+  set(*made);
+  const std::lock_guard lock(mutex_);
+  options_.swap(made);
+}
+
+void breaker_rules::set(const circuit_breaker_options& o) noexcept {
   const auto relaxed = std::memory_order_relaxed;
   consecutive_.store(o.consecutive_failures, relaxed);
   failure_rate_.store(o.failure_rate, relaxed);
@@ -125,9 +136,6 @@ void breaker_rules::change(circuit_breaker_options o) {
   jittered_.store(o.open_jitter > 0.0, relaxed);
   predicate_.store(static_cast<bool>(o.opens_if), relaxed);
   rated_.store(needs_window(o), relaxed);
-  auto made = std::make_shared<const circuit_breaker_options>(std::move(o));
-  const std::lock_guard lock(mutex_);
-  options_.swap(made);
 }
 
 void breaker_rules::reconfigure(circuit_breaker_options o) {
@@ -164,6 +172,36 @@ std::optional<breaker_cause> breaker_rules::broken(const breaker_window& w) {
     }
   }
   return std::nullopt;
+}
+
+std::optional<call_kind> kind_of(verdict v, bool slow) noexcept {
+  switch (v) {
+    case verdict::success: return slow ? call_kind::slow : call_kind::good;
+    case verdict::slow: return call_kind::slow;
+    case verdict::failure:
+    case verdict::overloaded: return slow ? call_kind::failed_slow : call_kind::failed;
+    case verdict::throttled:
+    case verdict::request_fault:
+    case verdict::neutral: break;
+  }
+  return std::nullopt;
+}
+
+duration open_time(const circuit_breaker_options& o, unsigned reopened, std::uint64_t random) {
+  double t = static_cast<double>(o.open_for.count());
+  if (o.open_growth > 1.0 && reopened > 0) {
+    t = std::min(t * std::pow(o.open_growth, reopened),
+                 static_cast<double>(o.max_open_for.count()));
+  }
+  duration d = t < static_cast<double>(duration::max().count())
+                   ? std::max(duration(static_cast<duration::rep>(t)), o.open_for)
+                   : duration::max();
+  if (o.open_jitter > 0.0) {
+    const double chance = static_cast<double>(random >> 11) * 0x1p-53;
+    d -= duration(
+        static_cast<duration::rep>(static_cast<double>(d.count()) * o.open_jitter * chance));
+  }
+  return std::max(d, duration(1));
 }
 
 void describe_breaker(std::string& out, const circuit_breaker_options& o) {
@@ -216,8 +254,9 @@ void describe_breaker(std::string& out, const circuit_breaker_options& o) {
     out += fmt::format(" {:g} % for {} and {} calls below {:g} % failures,", s.share * 100,
                        format_duration(s.at_least), s.minimum_calls, s.failure_rate * 100);
   }
-  out += o.recovery->failed_step == recovery_ramp::on_failure::open ? " opening on a failed step"
-                                                                    : " back one step on a failed one";
+  out += o.recovery->failed_step == recovery_ramp::on_failure::open
+             ? " opening on a failed step"
+             : " back one step on a failed one";
 }
 
 }  // namespace detail

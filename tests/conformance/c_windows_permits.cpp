@@ -51,7 +51,8 @@ TEST_CASE("bug 19: a bucket that is used again begins at zero, whatever was in i
     added_good = added_bad = 0;
     const auto period = now.time_since_epoch() / 1s * 1s;
     for (std::uint64_t i = random() % 50; i > 0; --i) {
-      now = hf::time_point(period + hf::duration(static_cast<std::int64_t>(random() % 9'000'000'000)));
+      now = hf::time_point(period +
+                           hf::duration(static_cast<std::int64_t>(random() % 9'000'000'000)));
       random() % 2 ? (w.add_good(now), ++added_good) : (w.add_bad(now), ++added_bad);
     }
     now = hf::time_point(period + 9s);
@@ -108,7 +109,8 @@ TEST_CASE("bug 21: a clock that jumps back or forward leaves nothing negative or
     b.leave(permit, v, t);
     return true;
   };
-  for (int i = 0; i < 9; ++i) REQUIRE(call(i % 3 < 2 ? verdict::success : verdict::failure, at(0s)));
+  for (int i = 0; i < 9; ++i)
+    REQUIRE(call(i % 3 < 2 ? verdict::success : verdict::failure, at(0s)));
   hf::time_point now = at(jump);
   // A healthy service stays served ...
   for (int i = 0; i < 1000; ++i) REQUIRE(call(verdict::success, now += 100ms));
@@ -160,8 +162,9 @@ TEST_CASE("bug 22: the caller's cancellation is not a failure of the service", "
   };
   asio::cancellation_signal stop;
   bool ended = false;
-  asio::co_spawn(s.context, scene,
-                 asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
+  asio::co_spawn(
+      s.context, scene,
+      asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
   s.time.run_for(1s);
   stop.emit(asio::cancellation_type::terminal);
   s.time.run_for(0s);

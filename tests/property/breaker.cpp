@@ -313,8 +313,10 @@ auto make(const model& m) {
 }
 
 rc::Gen<std::shared_ptr<const command>> any_command(const model& m) {
-  return rc::gen::weightedOneOf<std::shared_ptr<const command>>(
-      {{40, make<enter>(m)}, {40, make<leave>(m)}, {20, make<pass_time>(m)}, {1, make<by_hand>(m)}});
+  return rc::gen::weightedOneOf<std::shared_ptr<const command>>({{40, make<enter>(m)},
+                                                                 {40, make<leave>(m)},
+                                                                 {20, make<pass_time>(m)},
+                                                                 {1, make<by_hand>(m)}});
 }
 
 hf::circuit_breaker_options any_options() {

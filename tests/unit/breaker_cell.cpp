@@ -33,7 +33,8 @@ TEST_CASE("cell: behaves as a named breaker does, call by call", "[breaker_cell]
   const auto below = [&](std::uint64_t n) { return random() % n; };
   hf::circuit_breaker_options o;
   o.consecutive_failures = static_cast<unsigned>(below(6));
-  o.failure_rate = o.consecutive_failures == 0 || below(2) ? 0.1 * static_cast<double>(1 + below(9)) : 0;
+  o.failure_rate =
+      o.consecutive_failures == 0 || below(2) ? 0.1 * static_cast<double>(1 + below(9)) : 0;
   o.slow_rate = below(2) ? 0.1 * static_cast<double>(1 + below(9)) : 0;
   o.slow_counts_as_failure = below(2) == 0;
   o.window = hf::duration(1s) * static_cast<std::int64_t>(1 + below(10));
@@ -45,8 +46,9 @@ TEST_CASE("cell: behaves as a named breaker does, call by call", "[breaker_cell]
   o.half_open_calls = static_cast<unsigned>(below(3) * 2);
   o.probe_lease = hf::duration(500ms) * static_cast<std::int64_t>(1 + below(10));
   if (below(2)) {
-    o.recovery = hf::recovery_ramp{.steps = {{.share = 0.3, .minimum_calls = 2, .at_least = 0s},
-                                             {.share = 0.6, .minimum_calls = 3, .at_least = 300ms}}};
+    o.recovery =
+        hf::recovery_ramp{.steps = {{.share = 0.3, .minimum_calls = 2, .at_least = 0s},
+                                    {.share = 0.6, .minimum_calls = 3, .at_least = 300ms}}};
   }
   const auto shared = rules(o);
   breaker_cell cell(*shared);
@@ -66,7 +68,8 @@ TEST_CASE("cell: behaves as a named breaker does, call by call", "[breaker_cell]
       refusals += !admitted;
     } else if (what < 198) {
       if (running.empty()) continue;
-      const auto which = static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(running.size(), 5)));
+      const auto which =
+          static_cast<std::ptrdiff_t>(below(std::min<std::size_t>(running.size(), 5)));
       const auto [a, b] = running[static_cast<std::size_t>(which)];
       running.erase(running.begin() + which);
       const auto v = static_cast<verdict>(below(3) ? below(3) : below(7));
@@ -97,7 +100,8 @@ TEST_CASE("cell: behaves as a named breaker does, call by call", "[breaker_cell]
 }
 
 TEST_CASE("cell: a probe from before it closed has no say in a later trial", "[breaker_cell]") {
-  // What a cell knows of its probes is given away when it closes; their numbers must not come again.
+  // What a cell knows of its probes is given away when it closes; their numbers must not come
+  // again.
   const auto shared = rules({.consecutive_failures = 1, .open_for = 10s, .half_open_probes = 2});
   breaker_cell b(*shared);
   call(b, verdict::failure, at(0s));

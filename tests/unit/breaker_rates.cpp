@@ -109,7 +109,8 @@ TEST_CASE("rates: calls that hang count as slow while they hang", "[breaker]") {
     CHECK(b.state() == breaker_state::closed);
   }
   SECTION("and not twice when they end slow") {
-    for (int i = 0; i < 6; ++i) b.leave(hang[static_cast<std::size_t>(i)], verdict::neutral, at(9s));
+    for (int i = 0; i < 6; ++i)
+      b.leave(hang[static_cast<std::size_t>(i)], verdict::neutral, at(9s));
     b.leave(hang[6], verdict::success, at(9s));
     CHECK(b.snapshot(at(9s)).slow_in_window == 4);
     CHECK(b.snapshot(at(9s)).hanging == 3);
@@ -189,7 +190,8 @@ TEST_CASE("rates: a predicate may ask and change the breaker", "[breaker]") {
 
 TEST_CASE("rates: good calls are judged as the window slides, though once a period", "[breaker]") {
   // What a breaker leaves out since it cannot change anything is held against asking every time.
-  breaker_core b({.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 6});
+  breaker_core b(
+      {.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 6});
   breaker_core always({.consecutive_failures = 0,
                        .opens_if = [](const auto& w) { return w.bad * 2 >= w.calls; },
                        .window = 10s,

@@ -65,7 +65,8 @@ TEST_CASE("reconfigure: another window counts what the old one held", "[breaker]
   CHECK(b.snapshot(at(8s)).calls_in_window == 0);
 }
 
-TEST_CASE("reconfigure: an open circuit stays open until its time, probes keep theirs", "[breaker]") {
+TEST_CASE("reconfigure: an open circuit stays open until its time, probes keep theirs",
+          "[breaker]") {
   breaker_core b({.consecutive_failures = 1, .open_for = 10s, .half_open_probes = 2});
   call(b, verdict::failure, at(0s));
   b.reconfigure({.consecutive_failures = 1,

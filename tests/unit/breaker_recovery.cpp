@@ -65,7 +65,8 @@ TEST_CASE("half-open: a slow probe is bad where slow calls matter", "[breaker]")
   const bool by_clock = GENERATE(true, false);
   opened o({.slow_rate = slow_rate, .slow_after = 2s, .slow_counts_as_failure = as_failure});
   call(o.core, by_clock ? verdict::success : verdict::slow, at(10s), by_clock ? 2s : 0s);
-  CHECK(o.core.state() == (as_failure || slow_rate > 0 ? breaker_state::open : breaker_state::closed));
+  CHECK(o.core.state() ==
+        (as_failure || slow_rate > 0 ? breaker_state::open : breaker_state::closed));
 }
 
 TEST_CASE("recovery: error diffusion admits the first of each ten, not one in ten by chance",
@@ -156,7 +157,8 @@ TEST_CASE("recovery: results of an earlier step have no say, nor have those that
   REQUIRE(o.snapshot(11s).recovery_step == 2);
   for (int i = 0; i < 5; ++i) o.core.leave(first, verdict::failure, at(12s));
   CHECK(o.snapshot(12s).recovery_step == 2);
-  calls(100, o.core, GENERATE(verdict::neutral, verdict::throttled, verdict::request_fault), at(50s));
+  calls(100, o.core, GENERATE(verdict::neutral, verdict::throttled, verdict::request_fault),
+        at(50s));
   CHECK(o.snapshot(50s).recovery_step == 2);
 }
 

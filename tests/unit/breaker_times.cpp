@@ -32,10 +32,11 @@ TEST_CASE("open time: grows each time the circuit opens anew, up to its limit", 
 }
 
 TEST_CASE("open time: a step of the recovery that fails makes it grow as well", "[breaker]") {
-  breaker_core b({.consecutive_failures = 1,
-                  .open_for = 10s,
-                  .open_growth = 3.0,
-                  .recovery = hf::recovery_ramp{.failed_step = hf::recovery_ramp::on_failure::open}});
+  breaker_core b(
+      {.consecutive_failures = 1,
+       .open_for = 10s,
+       .open_growth = 3.0,
+       .recovery = hf::recovery_ramp{.failed_step = hf::recovery_ramp::on_failure::open}});
   fail(b, at(0s));
   call(b, verdict::success, at(10s));
   REQUIRE(b.state() == breaker_state::recovering);
@@ -66,7 +67,8 @@ TEST_CASE("open time: jitter takes its share of the time, at the limit too", "[b
   CHECK(b.remaining_open(at(10s)) >= 15s);
 }
 
-TEST_CASE("open time: a hint makes it longer, never shorter, and not beyond its bound", "[breaker]") {
+TEST_CASE("open time: a hint makes it longer, never shorter, and not beyond its bound",
+          "[breaker]") {
   breaker_core b({.consecutive_failures = 1, .open_for = 10s, .max_retry_after = 60s});
   const auto [hint, expected] = GENERATE(table<hf::duration, hf::duration>(
       {{-1ns, 10s}, {0s, 10s}, {9s, 10s}, {11s, 11s}, {60s, 60s}, {1h, 60s}}));
@@ -83,7 +85,8 @@ TEST_CASE("open time: hints are ignored if told so", "[breaker]") {
   CHECK(b.remaining_open(at(0s)) == 10s);
 }
 
-TEST_CASE("open time: a late call's hint extends it, within the bound of its opening", "[breaker]") {
+TEST_CASE("open time: a late call's hint extends it, within the bound of its opening",
+          "[breaker]") {
   breaker_core b({.consecutive_failures = 1, .open_for = 10s, .max_retry_after = 60s});
   std::vector<breaker_permit> late;
   for (int i = 0; i < 6; ++i) late.push_back(enter(b, at(0s)));

@@ -29,7 +29,8 @@ TEST_CASE("calls that have lost their place in the ring are still known", "[call
   CHECK(c.late(0, 1000) == 0);
 }
 
-TEST_CASE("calls of an earlier generation no longer count, nor does their end", "[calls_in_flight]") {
+TEST_CASE("calls of an earlier generation no longer count, nor does their end",
+          "[calls_in_flight]") {
   calls_in_flight c;
   c.enter(1, 5);
   c.enter(1, 30);

@@ -147,8 +147,8 @@ TEMPLATE_TEST_CASE("a time a little behind counts into the newer period", "[fail
   CHECK(w.sum(at(119s)).total() == 2);
 }
 
-TEMPLATE_TEST_CASE("after a jump of the clock, forward or back, the window recovers", "[failure_window]",
-                   striped_window, small_window) {
+TEMPLATE_TEST_CASE("after a jump of the clock, forward or back, the window recovers",
+                   "[failure_window]", striped_window, small_window) {
   TestType w(10s);
   for (int i = 0; i < 10; ++i) w.add_bad(at(100'000s + i * 1s));
   SECTION("forward") {

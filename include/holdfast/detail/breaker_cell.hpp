@@ -58,7 +58,9 @@ class compact_breaker_store {
   void settle_side(breaker_state s) noexcept;
   void record(breaker_state, breaker_state, time_point) noexcept {}
   void fill(breaker_snapshot&, time_point) const noexcept {}
-  std::string event_name() const { return rules_->name_of ? rules_->name_of(this) : rules_->name(); }
+  std::string event_name() const {
+    return rules_->name_of ? rules_->name_of(this) : rules_->name();
+  }
 
  private:
   static constexpr std::uint32_t none = 0xffff'ffffu;
@@ -78,8 +80,8 @@ extern template class breaker_machine<compact_breaker_store>;
 
 /// The state of one breaker of a keyed family: two cache lines, to be held by value.
 ///
-/// What it has not, compared with a named breaker: windows of calls instead of time, calls in flight
-/// that count while they hang, the time spent in each state, and counters in stripes.
+/// What it has not, compared with a named breaker: windows of calls instead of time, calls in
+/// flight that count while they hang, the time spent in each state, and counters in stripes.
 using breaker_cell = breaker_machine<compact_breaker_store>;
 
 static_assert(sizeof(breaker_cell) <= 128);

@@ -12,13 +12,14 @@
 
 namespace holdfast::detail {
 
-/// The state machine of a circuit breaker: a pure function of its calls and of the times they bring.
+/// The state machine of a circuit breaker: a pure function of its calls and of the times they
+/// bring.
 ///
 /// The state and the number of the change that led to it are one word, read by every call and
 /// written only by a change, under the lock. While closed, calls touch nothing else but counters.
 ///
-/// `Store` keeps the rules, the counts, the lock and what is rarely needed; it is what makes a breaker
-/// fast for many threads (`full_breaker_store`) or small (`compact_breaker_store`):
+/// `Store` keeps the rules, the counts, the lock and what is rarely needed; it is what makes a
+/// breaker fast for many threads (`full_breaker_store`) or small (`compact_breaker_store`):
 ///   rules(); mutex();
 ///   side(), peek_side()                       under the lock: made where it is missing, or null
 ///   settle_side(state), history(...)          under the lock, at each change of state
@@ -51,8 +52,8 @@ class breaker_machine : public Store {
     return this->rules().rated() && this->add_good(now);
   }
 
-  /// Takes an admission back, with what the call says of the service. Verdicts that say nothing only
-  /// give the place back; the time is not used for them.
+  /// Takes an admission back, with what the call says of the service. Verdicts that say nothing
+  /// only give the place back; the time is not used for them.
   void leave(const breaker_permit& permit, verdict v, const breaker_outcome& o) {
     if (permit.mark == 0 && v == verdict::success) [[likely]] {
       if (count_good(permit, o.now)) judge(permit.word, o);

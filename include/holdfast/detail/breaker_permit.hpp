@@ -26,7 +26,8 @@ struct breaker_permit {
   /// the time of the start, or eight bits for the layer and the number of the probe.
   std::uint64_t mark = 0;
 
-  static breaker_permit timed(std::uint64_t word, role r, unsigned lane, time_point start) noexcept {
+  static breaker_permit timed(std::uint64_t word, role r, unsigned lane,
+                              time_point start) noexcept {
     const auto ns = static_cast<std::uint64_t>(start.time_since_epoch().count());
     return {word, ns >> 4 << 8 | (lane & 0xfu) << 4 | static_cast<std::uint64_t>(r)};
   }
@@ -42,8 +43,8 @@ struct breaker_permit {
   std::uint64_t probe_number() const noexcept { return mark >> 16; }
   unsigned lane() const noexcept { return static_cast<unsigned>(mark >> 4) & 0xfu; }
 
-  // Of the start the lowest four bits and the highest four are not kept: it is good to 16 ns, for 36
-  // years.
+  // Of the start the lowest four bits and the highest four are not kept: it is good to 16 ns, for
+  // 36 years.
   static constexpr std::int64_t kept_time = 0x0fff'ffff'ffff'fff0;
 
   /// The start, without the bits that are not kept.

@@ -21,11 +21,11 @@ enum class breaker_size : std::uint8_t {
   compact,  ///< One of a keyed family: time windows only, and no calls in flight.
 };
 
-/// The options of a breaker, or of all breakers of a keyed family, ready to be asked; and where their
-/// events go.
+/// The options of a breaker, or of all breakers of a keyed family, ready to be asked; and where
+/// their events go.
 ///
-/// What a call may ask is one atomic word each, so that the options can be changed while calls run: a
-/// call that runs meanwhile may see some of the old ones and some of the new ones.
+/// What a call may ask is one atomic word each, so that the options can be changed while calls run:
+/// a call that runs meanwhile may see some of the old ones and some of the new ones.
 class breaker_rules {
  public:
   using options_ptr = std::shared_ptr<const circuit_breaker_options>;
@@ -96,6 +96,8 @@ class breaker_rules {
   std::function<std::string(const void* breaker)> name_of;
 
  private:
+  void set(const circuit_breaker_options& o) noexcept;
+
   const std::string name_;
   const breaker_size size_;
   window_clock spans_;  // parts of `slow_after`
@@ -115,6 +117,13 @@ class breaker_rules {
   mutable std::mutex mutex_;
   options_ptr options_;
 };
+
+/// What a call was, or nothing where its verdict says nothing of the service.
+std::optional<call_kind> kind_of(verdict v, bool slow) noexcept;
+
+/// How long a circuit stays open without a hint, having opened `reopened` times since it was
+/// closed.
+duration open_time(const circuit_breaker_options& o, unsigned reopened, std::uint64_t random);
 
 /// Prints every option, as a layer describes itself.
 void describe_breaker(std::string& out, const circuit_breaker_options& o);

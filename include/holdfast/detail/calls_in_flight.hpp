@@ -14,12 +14,14 @@ namespace holdfast::detail {
 ///
 /// A limit is divided into eight spans; a call counts as late when the whole span in which it began
 /// is older than the limit: never too early, and late by an eighth of the limit at most. Safe from
-/// any thread. `generation` tells apart the calls from before the last `clear`: they no longer count.
+/// any thread. `generation` tells apart the calls from before the last `clear`: they no longer
+/// count.
 class calls_in_flight {
  public:
   static constexpr std::int64_t spans_in_limit = 8;
 
-  /// Counts a call in. True: it is the first of its span, so that it is worth looking for late ones.
+  /// Counts a call in. True: it is the first of its span, so that it is worth looking for late
+  /// ones.
   bool enter(std::uint64_t generation, std::int64_t span) noexcept;
 
   /// Takes it out again.
@@ -40,7 +42,7 @@ class calls_in_flight {
   }
   static constexpr std::uint64_t tag_of(std::uint64_t word) noexcept { return word & ~count_mask; }
   void add_older(std::uint64_t generation, std::uint64_t n) noexcept;
-  static bool take_one(std::atomic<std::uint64_t>& word, std::uint64_t tag) noexcept;
+  static bool take_one(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept;
 
   std::array<std::atomic<std::uint64_t>, size> spans_{};
   std::atomic<std::uint64_t> older_{0};  // those whose place in the ring another span has taken

@@ -13,7 +13,8 @@ namespace holdfast::detail {
 /// What the end of a call means for the state that it was to try.
 enum class trial_result : std::uint8_t { undecided, passed, failed };
 
-/// The places of a half-open circuit and what their probes have shown. Used under the breaker's lock.
+/// The places of a half-open circuit and what their probes have shown. Used under the breaker's
+/// lock.
 class half_open_probes {
  public:
   /// Takes a place: the number of the probe, or 0 where none is free. A probe whose lease is over

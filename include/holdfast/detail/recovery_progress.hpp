@@ -26,8 +26,8 @@ class recovery_progress {
 
   /// Decides whether the next call is admitted, by error diffusion: each call adds the share to an
   /// account, and a call that finds a whole one on it takes that and goes.
-  /// Source: R. Floyd and L. Steinberg, "An Adaptive Algorithm for Spatial Grey Scale", 1976, in one
-  /// dimension.
+  /// Source: R. Floyd and L. Steinberg, "An Adaptive Algorithm for Spatial Grey Scale", 1976, in
+  /// one dimension.
   bool admit(double share) noexcept {
     const bool admitted = phase_ >= whole;
     if (admitted) phase_ -= whole;

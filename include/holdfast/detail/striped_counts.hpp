@@ -21,16 +21,16 @@ inline constinit thread_local unsigned thread_number = 0;
 ///
 /// A sum goes over all stripes. It sees every call whose counting was over before it began, and of
 /// those that are counted meanwhile, on other threads, some; so it is off by no more than one call
-/// for each such thread, and by nothing once they are done. Each bad call is counted before the rates
-/// are judged on its account: of two at once, the later one sees both.
+/// for each such thread, and by nothing once they are done. Each bad call is counted before the
+/// rates are judged on its account: of two at once, the later one sees both.
 class striped_counts {
  public:
   static constexpr unsigned most_stripes = 16;
 
   striped_counts();
 
-  /// Counts a good call. True: the rates are to be judged, since a bad call may be in the window and
-  /// nobody has judged them in this period.
+  /// Counts a good call. True: the rates are to be judged, since a bad call may be in the window
+  /// and nobody has judged them in this period.
   bool add_good(std::int64_t period) noexcept {
     mine().window.add(call_kind::good, period);
     return may_hold_bad(period) && settled_.load(std::memory_order_relaxed) != period;

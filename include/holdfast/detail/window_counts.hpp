@@ -57,8 +57,8 @@ class window_clock {
     recent_.store(0, std::memory_order_relaxed);
   }
 
-  /// The number of the period. A division costs more than all the rest of a call, so the last answer
-  /// is tried first.
+  /// The number of the period. A division costs more than all the rest of a call, so the last
+  /// answer is tried first.
   std::int64_t period(time_point now) const noexcept {
     const std::int64_t width = width_.load(std::memory_order_relaxed);
     const std::int64_t t = now.time_since_epoch().count();
@@ -87,8 +87,8 @@ inline std::size_t bucket_of(std::int64_t period) noexcept {
                                   static_cast<std::uint64_t>(window_clock::buckets));
 }
 
-/// How far a period whose number was kept in `bits` bits is ahead of `period`, modulo these bits: one
-/// that is behind looks as if it were very far ahead.
+/// How far a period whose number was kept in `bits` bits is ahead of `period`, modulo these bits:
+/// one that is behind looks as if it were very far ahead.
 template <unsigned Bits>
 constexpr std::uint64_t periods_ahead(std::uint64_t kept, std::int64_t period) noexcept {
   return (kept - static_cast<std::uint64_t>(period)) & ((std::uint64_t{1} << Bits) - 1);
@@ -102,8 +102,8 @@ constexpr bool is_stale(std::uint64_t kept, std::int64_t period) noexcept {
   return periods_ahead<Bits>(kept, period) > static_cast<std::uint64_t>(window_clock::buckets);
 }
 
-/// Whether a bucket's counts are part of the window at `period`: from the nine periods before it, to
-/// a window ahead of it.
+/// Whether a bucket's counts are part of the window at `period`: from the nine periods before it,
+/// to a window ahead of it.
 template <unsigned Bits>
 constexpr bool is_current(std::uint64_t kept, std::int64_t period) noexcept {
   return periods_ahead<Bits>(kept, period - window_clock::buckets + 1) <

@@ -14,20 +14,20 @@ namespace holdfast {
 
 /// Stops calling a service that fails, and tries it again carefully.
 ///
-/// Closed, it counts; when one of its rules is broken (bad calls in a row, the rate of bad or of slow
-/// calls over the window, a predicate) it opens. Open, it refuses every call at once with
+/// Closed, it counts; when one of its rules is broken (bad calls in a row, the rate of bad or of
+/// slow calls over the window, a predicate) it opens. Open, it refuses every call at once with
 /// `errc::circuit_open`, without touching the service, for `open_for`. Then it is half-open: it
 /// admits `half_open_probes` calls at a time, opens again at a bad one, and with enough good ones
-/// closes, or recovers: traffic comes back in steps, each of which is judged. What is counted is the
-/// verdict: `failure`, `slow` and `overloaded` are bad, `success` is good, everything else says
+/// closes, or recovers: traffic comes back in steps, each of which is judged. What is counted is
+/// the verdict: `failure`, `slow` and `overloaded` are bad, `success` is good, everything else says
 /// nothing.
 ///
 /// Results of calls that were admitted before the last change of state are dropped.
 ///
 /// A handle: copies share the breaker, and operations keep it alive. Thread safety: safe, from any
 /// thread and executor. Cost: while closed one locked instruction per good call, on a counter that
-/// few threads share; no lock, no allocation. With `slow_after` two more; with `window_calls` three,
-/// on counters that all share. A short lock per call while half-open or recovering.
+/// few threads share; no lock, no allocation. With `slow_after` two more; with `window_calls`
+/// three, on counters that all share. A short lock per call while half-open or recovering.
 class circuit_breaker {
  public:
   using options = circuit_breaker_options;
@@ -62,9 +62,9 @@ class circuit_breaker {
   /// Closes the circuit by hand, with nothing counted. Ends an isolation and the other two.
   void reset(time_point now = clock::now()) { core_->reset(now); }
 
-  /// Changes the options while calls run; the name stays. State, counts, probes and steps are kept: a
-  /// changed `window` counts what it held as of now, a circuit that is open stays so until its time.
-  /// Throws `invalid_options` that lists every option out of range, and changes nothing then.
+  /// Changes the options while calls run; the name stays. State, counts, probes and steps are kept:
+  /// a changed `window` counts what it held as of now, a circuit that is open stays so until its
+  /// time. Throws `invalid_options` that lists every option out of range, and changes nothing then.
   void reconfigure(options o, time_point now = clock::now()) {
     core_->reconfigure(std::move(o), now);
   }
@@ -73,7 +73,8 @@ class circuit_breaker {
   /// the thread that happens to be there. It may call the breaker. An exception out of it is
   /// counted in the snapshot and changes nothing else. Ends with the subscription: after its
   /// destruction the listener is not running and not called any more.
-  [[nodiscard]] subscription on_transition(std::function<void(const breaker_transition&)> listener) {
+  [[nodiscard]] subscription on_transition(
+      std::function<void(const breaker_transition&)> listener) {
     return core_->on_transition(std::move(listener));
   }
 

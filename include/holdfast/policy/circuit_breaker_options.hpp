@@ -30,8 +30,8 @@ struct recovery_step {
 
 /// Lets the traffic come back in steps, so that a service that has just recovered is not trampled.
 ///
-/// Which calls are admitted is decided by error diffusion, not by chance: at 10 % it is the first of
-/// every ten, so that little traffic gets ahead too.
+/// Which calls are admitted is decided by error diffusion, not by chance: at 10 % it is the first
+/// of every ten, so that little traffic gets ahead too.
 struct recovery_ramp {
   /// Ten steps: 10 %, 20 %, and so on to 100 %.
   static std::vector<recovery_step> tenths();
@@ -77,17 +77,17 @@ struct circuit_breaker_options {
   bool slow_counts_as_failure = true;
 
   /// Opens when it returns true for what the window holds, once there are `minimum_calls`. Asked
-  /// after each bad call, and after each good one while a bad one is in the window; from any thread,
-  /// outside every lock. An exception out of it is counted with those of listeners, and opens
-  /// nothing. Empty: this rule is off.
+  /// after each bad call, and after each good one while a bad one is in the window; from any
+  /// thread, outside every lock. An exception out of it is counted with those of listeners, and
+  /// opens nothing. Empty: this rule is off.
   std::function<bool(const breaker_window&)> opens_if = {};
 
   /// What the rates are taken over. At least ten nanoseconds; its resolution is a tenth of it.
   duration window = std::chrono::seconds(10);
 
   /// If more than zero, the rates are taken over the last so many calls, whenever they were, in
-  /// place of `window`. At most 10,000. Threads that share a breaker then share one ring of calls: it
-  /// does not gain from more threads as a time window does.
+  /// place of `window`. At most 10,000. Threads that share a breaker then share one ring of calls:
+  /// it does not gain from more threads as a time window does.
   unsigned window_calls = 0;
 
   /// The rates are not judged below this many calls in the window. At least 1, and at most
@@ -110,8 +110,8 @@ struct circuit_breaker_options {
   /// circuit stays open between (1 - jitter) times its time and all of it. Between 0 and 1.
   double open_jitter = 0.0;
 
-  /// The longest time for which a hint of the service's (`Retry-After`) can keep the circuit open. A
-  /// hint only ever makes it longer. At least zero; zero: hints are ignored.
+  /// The longest time for which a hint of the service's (`Retry-After`) can keep the circuit open.
+  /// A hint only ever makes it longer. At least zero; zero: hints are ignored.
   duration max_retry_after = std::chrono::minutes(10);
 
   // How it is tried.
