@@ -17,7 +17,7 @@ enum class errc {
   attempt_timeout = 1,  ///< A timeout around a single attempt expired.
   total_timeout,        ///< A timeout around several attempts, or the caller's deadline, expired.
   cancelled,            ///< The caller cancelled the operation.
-  circuit_open,         ///< The circuit breaker is open, or half-open with every probe taken.
+  circuit_open,         ///< The circuit is open, or is being tried without this call.
   circuit_isolated,     ///< The circuit breaker was opened by hand.
   bulkhead_full,        ///< No permit was free, and the queue was full or its time ran out.
   rate_limited,         ///< A rate limiter had no permit in time.

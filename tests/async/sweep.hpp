@@ -60,11 +60,15 @@ inline error_code failed_code() {
 /// Counts as long as it is captured by a callable.
 class capture {
  public:
-  capture(census& c, script s) : census_(&c), script_(std::move(s)), own_(std::make_shared<int>(1)) {
+  capture(census& c, script s)
+      : census_(&c), script_(std::move(s)), own_(std::make_shared<int>(1)) {
     ++census_->callables;
   }
   capture(const capture& o)
-      : census_(o.census_), script_(o.script_), own_(std::make_shared<int>(*o.own_)), made_(o.made_) {
+      : census_(o.census_),
+        script_(o.script_),
+        own_(std::make_shared<int>(*o.own_)),
+        made_(o.made_) {
     ++census_->callables;
   }
   capture(capture&& o) noexcept
@@ -394,6 +398,7 @@ int run(const scenario& s, MakePipeline make_pipeline, place where, blow b, int 
   CHECK(w.bulkhead.in_use() == 0);
   CHECK(w.bulkhead.waiting() == 0);
   CHECK(w.breaker.snapshot(hf::time_point::max()).probes_in_flight == 0);
+  CHECK(w.breaker.snapshot(hf::time_point(2h)).hanging == 0);
   w.destroy_context();
   CHECK(w.subject.once());
   for (const ending& o : w.others) CHECK(o.once());

@@ -234,7 +234,7 @@ TEST_CASE("bug 17: nothing of an earlier state acts after reset or isolate", "[c
     b.reset(at(1s));
     for (int i = 0; i < 20; ++i) {
       const auto permit = enter(b, at(1s * i + 1s));
-      CHECK(permit.probe == 0);
+      CHECK_FALSE(permit.is_probe());
       b.leave(permit, verdict::success, at(1s * i + 1s));
     }
     CHECK(b.state() == breaker_state::closed);

@@ -161,3 +161,110 @@ TEST_CASE("circuit_breaker: events and the hand on the switch") {
     CHECK(log.size() == 2);
   });
 }
+
+TEST_CASE("circuit_breaker: slow calls, several rules, a predicate") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    // [rules]
+    hf::circuit_breaker breaker{
+        {.name = "search",
+         .consecutive_failures = 10,       // in a row, or
+         .failure_rate = 0.5,              // half of the calls failed or slow, or
+         .slow_rate = 0.8,                 // four of five slow, or
+         .slow_after = 2s,                 // (that is: not answered by then)
+         .opens_if = [](const hf::breaker_window& w) { return w.hanging >= 100; },
+         .window_calls = 200,              // of the last 200 calls
+         .minimum_calls = 20}};
+    // [/rules]
+    const auto guard = hf::pipeline().with(breaker);
+    const auto slow = []() -> asio::awaitable<int> {
+      co_await hf::sleep_for(2s);
+      co_return 1;
+    };
+    for (int i = 0; i < 10; ++i) std::ignore = co_await guard(slow);
+    CHECK(breaker.state() == hf::breaker_state::open);
+    CHECK(breaker.remaining_open(time.now()) == 30s);
+  });
+}
+
+TEST_CASE("circuit_breaker: the open time") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    service s{.down = true};
+    auto ask = s.call();
+    // [open_time]
+    hf::circuit_breaker breaker{{.name = "search",
+                                 .consecutive_failures = 1,
+                                 .open_for = 5s,
+                                 .open_growth = 2,          // 5 s, 10 s, 20 s, ...
+                                 .max_open_for = 2min,      // ... up to this,
+                                 .open_jitter = 0.2,        // of which up to a fifth is left out
+                                 .probe_timeout = 500ms}};  // whoever asks first does not wait long
+    // [/open_time]
+    const auto guard = hf::pipeline().with(breaker);
+    std::ignore = co_await guard(ask);
+    CHECK(breaker.remaining_open(time.now()) >= 4s);
+    co_await hf::sleep_for(5s);
+    std::ignore = co_await guard(ask);
+    CHECK(breaker.remaining_open(time.now()) >= 8s);
+    CHECK(breaker.remaining_open(time.now()) <= 10s);
+  });
+}
+
+TEST_CASE("circuit_breaker: recovery in steps") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    service gpt4{.down = true};
+    auto ask = gpt4.call();
+    // [recovery]
+    hf::circuit_breaker breaker{{.name = "gpt-4",
+                                 .consecutive_failures = 1,
+                                 .open_for = 30s,
+                                 .recovery = hf::recovery_ramp{}}};  // 10 %, 20 %, ... 100 %
+    auto guard = hf::pipeline().with(breaker);
+    std::ignore = co_await guard(ask);
+    co_await hf::sleep_for(30s);
+
+    gpt4.down = false;
+    std::ignore = co_await guard(ask);  // the probe
+    CHECK(breaker.state() == hf::breaker_state::recovering);
+    CHECK(breaker.snapshot(time.now()).share == 0.1);
+
+    // One call of ten goes through, the first of them.
+    int answered = 0;
+    for (int i = 0; i < 20; ++i) answered += (co_await guard(ask)).has_value();
+    CHECK(answered == 2);
+    // [/recovery]
+    // [own_steps]
+    hf::recovery_ramp ramp{
+        .steps = {{.share = 0.05, .minimum_calls = 20, .failure_rate = 0.1, .at_least = 10s},
+                  {.share = 0.5, .minimum_calls = 100, .failure_rate = 0.1, .at_least = 30s}},
+        .failed_step = hf::recovery_ramp::on_failure::open};
+    // [/own_steps]
+    breaker.reconfigure({.name = "gpt-4", .recovery = ramp}, time.now());
+    CHECK(breaker.snapshot(time.now()).share == 0.05);
+  });
+}
+
+TEST_CASE("circuit_breaker: for dashboards") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    // [snapshot]
+    hf::circuit_breaker breaker{{.name = "gpt-4"}, time.now()};
+    breaker.isolate(time.now());
+    co_await hf::sleep_for(10min);
+
+    hf::breaker_snapshot now = breaker.snapshot(time.now());
+    CHECK(now.in_this_state == 10min);
+    CHECK(now.time_in(hf::breaker_state::isolated) == 10min);
+    CHECK(now.half_open_last_hour == 0);
+    // [/snapshot]
+  });
+}
+
+TEST_CASE("circuit_breaker: options that change") {
+  in_virtual_time([](hf::testing::virtual_time&) -> asio::awaitable<void> {
+    // [reconfigure]
+    hf::circuit_breaker breaker{{.name = "gpt-4", .consecutive_failures = 5}};
+    breaker.reconfigure({.name = "gpt-4", .consecutive_failures = 10, .failure_rate = 0.5});
+    // [/reconfigure]
+    CHECK(breaker.state() == hf::breaker_state::closed);
+    co_return;
+  });
+}

@@ -72,7 +72,8 @@ TEST_CASE("closed: verdicts that say nothing of the service neither count nor re
 }
 
 TEST_CASE("closed: the rate opens it, not below the minimum of calls", "[breaker]") {
-  breaker_core b({.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 6});
+  breaker_core b(
+      {.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 6});
   for (int i = 0; i < 5; ++i) CHECK(call(b, verdict::failure, at(0s)));
   CHECK(b.state() == breaker_state::closed);
   CHECK(call(b, verdict::failure, at(0s)));
@@ -80,7 +81,8 @@ TEST_CASE("closed: the rate opens it, not below the minimum of calls", "[breaker
 }
 
 TEST_CASE("closed: exactly the rate opens it, less does not", "[breaker]") {
-  breaker_core b({.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 4});
+  breaker_core b(
+      {.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 4});
   for (int i = 0; i < 3; ++i) CHECK(call(b, verdict::success, at(0s)));
   CHECK(call(b, verdict::failure, at(0s)));
   CHECK(call(b, verdict::failure, at(0s)));
@@ -90,7 +92,8 @@ TEST_CASE("closed: exactly the rate opens it, less does not", "[breaker]") {
 }
 
 TEST_CASE("closed: a success can open it, as good calls leave the window", "[breaker]") {
-  breaker_core b({.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 4});
+  breaker_core b(
+      {.consecutive_failures = 0, .failure_rate = 0.5, .window = 10s, .minimum_calls = 4});
   for (int i = 0; i < 4; ++i) CHECK(call(b, verdict::success, at(0s)));
   for (int i = 0; i < 3; ++i) CHECK(call(b, verdict::failure, at(5s)));
   CHECK(b.state() == breaker_state::closed);  // 3 of 7
@@ -110,7 +113,7 @@ TEST_CASE("open: refuses for the whole time, then admits one probe", "[breaker]"
   CHECK(o.core.try_enter(permit, at(10s)));
   CHECK(o.core.state() == breaker_state::half_open);
   CHECK(o.core.remaining_open(at(10s)) == 0s);
-  CHECK(permit.probe != 0);
+  CHECK(permit.is_probe());
   breaker_permit second;
   CHECK_FALSE(o.core.try_enter(second, at(10s)));
   CHECK(o.core.snapshot(at(10s)).refused == 3);
@@ -331,7 +334,8 @@ TEST_CASE("model check against a plain breaker", "[breaker]") {
   const auto below = [&](std::uint64_t n) { return random() % n; };
   hf::circuit_breaker_options o;
   o.consecutive_failures = static_cast<unsigned>(below(6));
-  o.failure_rate = o.consecutive_failures == 0 || below(2) ? 0.1 * static_cast<double>(1 + below(10)) : 0;
+  o.failure_rate =
+      o.consecutive_failures == 0 || below(2) ? 0.1 * static_cast<double>(1 + below(10)) : 0;
   o.window = hf::duration(1s) * static_cast<std::int64_t>(1 + below(10));
   o.minimum_calls = static_cast<unsigned>(1 + below(12));
   o.open_for = hf::duration(500ms) * static_cast<std::int64_t>(1 + below(10));

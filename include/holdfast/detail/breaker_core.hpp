@@ -5,102 +5,94 @@
 #include <atomic>
 #include <functional>
 #include <holdfast/clock.hpp>
-#include <holdfast/detail/event_queue.hpp>
-#include <holdfast/detail/failure_window.hpp>
-#include <holdfast/errc.hpp>
-#include <holdfast/policy/circuit_breaker_options.hpp>
-#include <holdfast/verdict.hpp>
+#include <holdfast/detail/breaker_history.hpp>
+#include <holdfast/detail/breaker_machine.hpp>
+#include <holdfast/detail/breaker_side.hpp>
+#include <holdfast/detail/call_ring.hpp>
+#include <holdfast/detail/striped_counts.hpp>
+#include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace holdfast::detail {
 
-/// The right to make one call, good for the state in which it was given.
-struct breaker_permit {
-  std::uint64_t word = 0;   // the state word at admission
-  std::uint64_t probe = 0;  // the number of the probe; 0 where the circuit was closed
-};
-
-/// The state machine of a circuit breaker: a pure function of its calls and of the times they bring.
-///
-/// The state and the number of the change that led to it are one word, read by every call and
-/// written only by a change, under the mutex. While closed, calls touch nothing else but counters.
-class breaker_core {
+/// What a breaker for many threads keeps: counters in stripes, everything in place.
+class full_breaker_store {
  public:
-  explicit breaker_core(circuit_breaker_options options);
+  explicit full_breaker_store(circuit_breaker_options o, time_point born = clock::now());
 
-  /// Admits a call or refuses it.
-  bool try_enter(breaker_permit& permit, time_point now) {
-    const std::uint64_t word = word_.load(std::memory_order_acquire);
-    if (state_of(word) == breaker_state::closed) [[likely]] {
-      permit = {word, 0};
-      return true;
+  breaker_rules& rules() const noexcept { return rules_; }
+  std::mutex& mutex() const noexcept { return mutex_; }
+
+  bool add_good(time_point now) noexcept {
+    if (call_ring* ring = ring_.load(std::memory_order_acquire)) [[unlikely]] {
+      ring->add(call_kind::good);
+      return true;  // to look at its totals is cheap
     }
-    return try_enter_slow(permit, word, now);
+    return counts_.add_good(rules_.clock.period(now));
+  }
+  void add(call_kind k, time_point now) noexcept;
+  window_counts counts(time_point now) const noexcept;
+  void clear(std::uint64_t generation) noexcept;
+  void settle(time_point now) noexcept { counts_.settle(rules_.clock.period(now)); }
+
+  bool enter(std::uint64_t generation, time_point now, unsigned& lane) noexcept {
+    return counts_.enter(generation, span(now), lane);
+  }
+  void leave_flight(std::uint64_t generation, std::int64_t start, unsigned lane) noexcept {
+    counts_.leave(generation, rules_.span(start), lane);
+  }
+  std::uint64_t hanging(std::uint64_t generation, time_point now) const noexcept {
+    return rules_.measures_time() ? counts_.late(generation, span(now)) : 0;
   }
 
-  /// Takes an admission back, with what the call says of the service. Neutral verdicts only give
-  /// the place back; `now` is not used for them.
-  [[gnu::always_inline]] void leave(const breaker_permit& permit, verdict v, time_point now) {
-    if (permit.probe == 0 && v == verdict::success) [[likely]] {
-      if (word_.load(std::memory_order_acquire) != permit.word) return;
-      if (consecutive_.load(std::memory_order_relaxed) != 0) {
-        consecutive_.store(0, std::memory_order_relaxed);
-      }
-      if (!rated_) return;
-      window_.add_good(now);
-      if (window_.may_hold_bad(now)) [[unlikely]] judge_rate(permit.word, now);
-      return;
-    }
-    leave_slow(permit, v, now);
-  }
+  void count_refusal() noexcept { counts_.count_refusal(); }
+  std::uint64_t refused() const noexcept { return counts_.refused(); }
 
-  const std::string& name() const noexcept { return options_.name; }
-  breaker_state state() const noexcept { return state_of(word_.load(std::memory_order_acquire)); }
-  duration remaining_open(time_point now) const noexcept;
-  breaker_snapshot snapshot(time_point now) const;
-  void isolate(time_point now);
-  void reset(time_point now);
-  subscription on_transition(std::function<void(const breaker_transition&)> listener);
-  void describe(std::string& out) const;
+  breaker_side& side() noexcept { return side_; }
+  const breaker_side* peek_side() const noexcept { return &side_; }
+  void settle_side(breaker_state) noexcept {}
+  void record(breaker_state from, breaker_state to, time_point now) noexcept {
+    history_.change(from, to, now);
+  }
+  void fill(breaker_snapshot& s, time_point now) const noexcept { history_.fill(s, now); }
+  std::string event_name() const { return rules_.name(); }
+
+ protected:
+  /// Moves what is counted over to another kind or size of window.
+  void change_window(const circuit_breaker_options& o, time_point now);
+
+  /// Forgets which calls are in flight; those that are no longer count while they hang.
+  void forget_flights(std::uint64_t generation) noexcept { counts_.clear_in_flight(generation); }
 
  private:
-  // The word: the state in the low bits, the number of changes above them.
-  static constexpr unsigned state_bits = 2;
-  static breaker_state state_of(std::uint64_t word) noexcept {
-    return static_cast<breaker_state>(word & ((1u << state_bits) - 1));
+  std::int64_t span(time_point now) const noexcept {
+    return rules_.span(now.time_since_epoch().count() & breaker_permit::kept_time);
   }
-  static std::uint64_t generation_of(std::uint64_t word) noexcept { return word >> state_bits; }
 
-  bool try_enter_slow(breaker_permit& permit, std::uint64_t word, time_point now);
-  bool reserve_probe_locked(breaker_permit& permit, time_point now);
-  void leave_slow(const breaker_permit& permit, verdict v, time_point now);
-  void count_bad(std::uint64_t word, time_point now);
-  void judge_rate(std::uint64_t word, time_point now);
-  void end_probe(const breaker_permit& permit, verdict v, time_point now);
-  void trip(std::uint64_t word, breaker_cause cause, time_point now);
-  void change_locked(breaker_state to, breaker_cause cause, time_point now);
+  mutable breaker_rules rules_;
+  striped_counts counts_;
+  std::atomic<call_ring*> ring_{nullptr};  // where the last so many calls are counted
+  // Every ring there was: a call may still be counting in an old one. There is a new one only when
+  // its size is changed.
+  std::vector<std::unique_ptr<call_ring>> rings_;
+  mutable std::mutex mutex_;
+  breaker_side side_;
+  breaker_history history_;
+};
 
-  /// A place for a call in the half-open state.
-  struct probe_place {
-    std::uint64_t probe = 0;  // 0: free
-    time_point lease_ends;
-  };
+extern template class breaker_machine<full_breaker_store>;
 
-  const circuit_breaker_options options_;
-  const bool rated_;
+/// The state of a named circuit breaker.
+class breaker_core : public breaker_machine<full_breaker_store> {
+ public:
+  using breaker_machine<full_breaker_store>::breaker_machine;
 
-  std::atomic<std::uint64_t> word_{0};
-  std::atomic<time_point::rep> open_until_{0};  // meaningful while open
-  std::atomic<unsigned> consecutive_{0};
-  failure_window window_;
-  std::atomic<std::uint64_t> refused_{0};
-
-  mutable std::mutex mutex_;  // held for changes of state and for probes
-  std::vector<probe_place> probes_;
-  std::uint64_t last_probe_ = 0;
-  unsigned probe_successes_ = 0;
-  event_queue<breaker_transition> events_;
+  const std::string& name() const noexcept { return rules().name(); }
+  void reconfigure(circuit_breaker_options o, time_point now);
+  subscription on_transition(std::function<void(const breaker_transition&)> listener);
+  void describe(std::string& out) const { describe_breaker(out, *rules().options()); }
 };
 
 }  // namespace holdfast::detail

@@ -14,24 +14,28 @@ namespace holdfast {
 
 /// Stops calling a service that fails, and tries it again carefully.
 ///
-/// Closed, it counts; at `consecutive_failures` in a row, or when the failure rate over the window
-/// reaches `failure_rate`, it opens. Open, it refuses every call at once with
+/// Closed, it counts; when one of its rules is broken (bad calls in a row, the rate of bad or of
+/// slow calls over the window, a predicate) it opens. Open, it refuses every call at once with
 /// `errc::circuit_open`, without touching the service, for `open_for`. Then it is half-open: it
-/// admits `half_open_probes` calls at a time, closes after `successes_to_close` good ones in a row,
-/// and opens again at the first bad one. What is counted is the verdict: `failure`, `slow` and
-/// `overloaded` are bad, `success` is good, everything else says nothing.
+/// admits `half_open_probes` calls at a time, opens again at a bad one, and with enough good ones
+/// closes, or recovers: traffic comes back in steps, each of which is judged. What is counted is
+/// the verdict: `failure`, `slow` and `overloaded` are bad, `success` is good, everything else says
+/// nothing.
 ///
 /// Results of calls that were admitted before the last change of state are dropped.
 ///
 /// A handle: copies share the breaker, and operations keep it alive. Thread safety: safe, from any
-/// thread and executor. Cost: while closed a load and a compare-and-swap per call; no lock, no
-/// allocation.
+/// thread and executor. Cost: while closed one locked instruction per good call, on a counter that
+/// few threads share; no lock, no allocation. With `slow_after` two more; with `window_calls`
+/// three, on counters that all share. A short lock per call while half-open or recovering.
 class circuit_breaker {
  public:
   using options = circuit_breaker_options;
 
-  /// Throws `invalid_options` that lists every option out of range.
-  explicit circuit_breaker(options o = {}) : core_(std::make_shared<detail::breaker_core>(std::move(o))) {}
+  /// Throws `invalid_options` that lists every option out of range. `born` is where the time in the
+  /// first state begins.
+  explicit circuit_breaker(options o = {}, time_point born = clock::now())
+      : core_(std::make_shared<detail::breaker_core>(std::move(o), born)) {}
 
   std::string_view name() const noexcept { return core_->name(); }
 
@@ -49,14 +53,28 @@ class circuit_breaker {
   /// Opens the circuit by hand, until `reset`. Calls are refused with `errc::circuit_isolated`.
   void isolate(time_point now = clock::now()) { core_->isolate(now); }
 
-  /// Closes the circuit by hand, with nothing counted. Ends an isolation.
+  /// Admits every call and counts nothing, until `reset`.
+  void disable(time_point now = clock::now()) { core_->disable(now); }
+
+  /// Admits every call and counts, without ever opening, until `reset`: to see what rules would do.
+  void observe(time_point now = clock::now()) { core_->observe(now); }
+
+  /// Closes the circuit by hand, with nothing counted. Ends an isolation and the other two.
   void reset(time_point now = clock::now()) { core_->reset(now); }
+
+  /// Changes the options while calls run; the name stays. State, counts, probes and steps are kept:
+  /// a changed `window` counts what it held as of now, a circuit that is open stays so until its
+  /// time. Throws `invalid_options` that lists every option out of range, and changes nothing then.
+  void reconfigure(options o, time_point now = clock::now()) {
+    core_->reconfigure(std::move(o), now);
+  }
 
   /// Calls `listener` after each change of state, in order, one at a time, outside every lock; on
   /// the thread that happens to be there. It may call the breaker. An exception out of it is
   /// counted in the snapshot and changes nothing else. Ends with the subscription: after its
   /// destruction the listener is not running and not called any more.
-  [[nodiscard]] subscription on_transition(std::function<void(const breaker_transition&)> listener) {
+  [[nodiscard]] subscription on_transition(
+      std::function<void(const breaker_transition&)> listener) {
     return core_->on_transition(std::move(listener));
   }
 
@@ -79,7 +97,7 @@ class breaker_layer {
     frame() = default;
     frame(const frame&) = delete;
     ~frame() {
-      if (core) [[unlikely]] core->leave(permit, verdict::neutral, {});
+      if (core) [[unlikely]] core->leave_slow(permit, verdict::neutral, {});
     }
   };
 
@@ -88,12 +106,17 @@ class breaker_layer {
   step enter(frame& f, operation& op) const {
     if (!core_->try_enter(f.permit, op.now())) [[unlikely]] return refuse(op);
     f.core = core_.get();
+    if (f.permit.mark != 0 && f.permit.is_probe()) [[unlikely]] narrow(f.permit, op);
     return step::go;
   }
 
   step leave(frame& f, operation& op, verdict v) const {
     f.core = nullptr;
-    core_->leave(f.permit, v, op.now());
+    if (f.permit.mark == 0 && v == verdict::success) [[likely]] {
+      if (core_->count_good(f.permit, op.now())) [[unlikely]] judge(f.permit, op);
+    } else {
+      leave_slow(f.permit, op, v);
+    }
     return step::go;
   }
 
@@ -101,6 +124,9 @@ class breaker_layer {
 
  private:
   step refuse(operation& op) const;
+  void narrow(breaker_permit& permit, operation& op) const;
+  void judge(const breaker_permit& permit, operation& op) const;
+  void leave_slow(const breaker_permit& permit, operation& op, verdict v) const;
 
   std::shared_ptr<breaker_core> core_;
 };
