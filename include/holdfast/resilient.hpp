@@ -27,6 +27,7 @@
 #include <holdfast/policy/retry_budget.hpp>
 #include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/timeout.hpp>
+#include <holdfast/registry.hpp>
 #include <holdfast/result.hpp>
 #include <holdfast/retry_after.hpp>
 #include <holdfast/time/sleep_for.hpp>
