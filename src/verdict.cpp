@@ -22,6 +22,7 @@ std::string_view to_string(quality q) noexcept {
     case quality::degraded: return "degraded";
     case quality::cached: return "cached";
     case quality::stale: return "stale";
+    case quality::similar: return "similar";
     case quality::queued: return "queued";
   }
   return "unknown";
@@ -35,6 +36,7 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::circuit_breaker: return "circuit_breaker";
     case policy_kind::bulkhead: return "bulkhead";
     case policy_kind::fallback: return "fallback";
+    case policy_kind::cache: return "cache";
   }
   return "unknown";
 }

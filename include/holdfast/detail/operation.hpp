@@ -26,6 +26,7 @@ enum class step : std::uint8_t {
   wait,     ///< Down: wait for a permit until `operation::wait_until`.
   again,    ///< Up: run the layers below again, at `operation::wait_until`.
   replace,  ///< Up: replace the outcome by that of the layer's link.
+  answer,   ///< Down: the layer has the answer. Up: it looks at the outcome, and may replace it.
 };
 
 struct detach_state;
