@@ -16,9 +16,11 @@
 #include <holdfast/ledger.hpp>
 #include <holdfast/pipeline.hpp>
 #include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/cache.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/retry.hpp>
+#include <holdfast/policy/similar_answers.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <holdfast/result.hpp>
 #include <holdfast/time/sleep_for.hpp>

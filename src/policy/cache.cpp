@@ -92,8 +92,11 @@ step cache_gate::look(frame& f, operation& op, std::string_view key) const {
       if (leads) state_->core.hand_over(flight);
       throw;
     }
-    if (what == found::refresh) return step::answer;
-    if (what == found::lead) return step::go;
+    if (what == found::refresh && op.detachable) return step::answer;
+    if (leads) {
+      f.answer.reset();
+      return step::go;
+    }
 
     switch (flight.join(f.ticket->seat, op.prepare_wait())) {
       case flight::boarding::follows:
@@ -135,10 +138,10 @@ step cache_gate::resumed(frame& f, operation& op, wait_end end) const {
   return step::refuse;
 }
 
-bool cache_gate::concerns_nobody_else(const operation& op) noexcept {
+bool cache_gate::concerns_nobody_else(const operation& op, const failure* f) noexcept {
   if (op.caller_cancelled()) return true;
-  if (!op.error) return false;
-  const auto& code = op.error->code();
+  if (!f) return false;
+  const auto& code = f->code();
   return code == boost::system::errc::operation_canceled || code == errc::deadline_too_near ||
          (op.timed() && op.now >= op.limit.at);
 }

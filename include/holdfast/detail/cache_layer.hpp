@@ -14,6 +14,11 @@
 #include <type_traits>
 #include <vector>
 
+namespace holdfast {
+template <class Value>
+class cache;
+}  // namespace holdfast
+
 namespace holdfast::detail {
 
 /// Is told what a cache keeps and forgets. Called without a lock, from any thread.
@@ -116,7 +121,7 @@ class cache_gate {
 
  protected:
   /// Whether the outcome says something of this operation only: of its caller or its deadline.
-  static bool concerns_nobody_else(const operation& op) noexcept;
+  static bool concerns_nobody_else(const operation& op, const failure* f) noexcept;
   void note(operation& op, verdict v, quality q) const;
 
   std::shared_ptr<cache_state> state_;
@@ -174,6 +179,9 @@ class cache_store final : public cache_state {
   std::shared_ptr<const options_type> options_;
 };
 
+template <class Value>
+class refresh_layer;
+
 /// The face of a cache in a pipeline.
 template <class Value>
 class cache_layer : public cache_gate {
@@ -181,6 +189,12 @@ class cache_layer : public cache_gate {
   using value_type = Value;
 
   explicit cache_layer(std::shared_ptr<cache_store<Value>> store) : cache_gate(std::move(store)) {}
+  explicit cache_layer(const cache<Value>& c) : cache_layer(c.store()) {}
+
+  /// Takes the flight out of the frame, to be landed in the background.
+  refresh_layer<Value> refresher(frame& f) const {
+    return refresh_layer<Value>(*this, std::move(f.ticket));
+  }
 
   /// Makes the answer of `enter` or `resumed` the operation's.
   template <class T>
@@ -201,7 +215,7 @@ class cache_layer : public cache_gate {
     // Goes on every exit; it hands over where the flight has not landed.
     const std::unique_ptr<flight_ticket> ticket = std::move(f.ticket);
     cache_answer stand_in;
-    if (concerns_nobody_else(op)) {
+    if (concerns_nobody_else(op, outcome->has_error() ? &outcome->assume_error() : nullptr)) {
       if (op.caller_cancelled()) return v;
       stand_in = state_->core.look_up(ticket->flight->key(), op.now, true);
     } else {

@@ -12,6 +12,7 @@
 #include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/detail/runner.hpp>
+#include <holdfast/detail/typed_layer.hpp>
 #include <holdfast/ledger.hpp>
 #include <memory>
 #include <optional>
@@ -276,6 +277,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
   using value_type = attempt_value_t<Call>;
 
   operation op(co_await asio::this_coro::executor, options);
+  op.detachable = stack_type::typed && detachable_v<stack_type, Call>;
   call_keeper<Call> call(std::move(user_call));
   typename stack_type::frames frames;
   outcome_slot<T> outcome;
@@ -334,6 +336,13 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
       }
       if (options.ledger) [[unlikely]] op.record_attempt(started, v, op.error);
       at = 0;
+    } else if (stack_type::typed && next == step::answer) {
+      if constexpr (stack_type::typed) {
+        if (refreshes(stack, frames, at)) {
+          start_refresh<T>(stack, frames, at, op, call.get(), co_await asio::this_coro::executor);
+        }
+        v = answer_at<T>(stack, frames, at++, op, outcome);
+      }
     } else {
       // Refused by the layer `at`, or by the operation itself when the call was next.
       if (next == step::refuse) ++at;
@@ -354,6 +363,8 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
         if (op.finish_wait() != wait_end::cancelled) break;
         fail(outcome, errc::cancelled);
         v = verdict::neutral;
+      } else if (stack_type::typed && next == step::answer) {
+        if constexpr (stack_type::typed) v = settle_at<T>(stack, frames, at, op, outcome, v);
       } else {
         op.now = op.time().precise_now();
         if constexpr (stack_type::template has<policy_kind::fallback>) {

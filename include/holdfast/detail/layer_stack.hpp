@@ -23,6 +23,10 @@ class layer_stack {
   template <policy_kind Kind>
   static constexpr bool has = has_kind_v<Kind, Layers...>;
 
+  static constexpr bool typed = (is_typed_v<Layers> || ...);
+  template <std::size_t I>
+  using layer = std::tuple_element_t<I, std::tuple<Layers...>>;
+
   /// What the layers keep for one operation.
   using frames = std::tuple<typename Layers::frame...>;
 

@@ -85,6 +85,9 @@ struct call_reference {
   }
 };
 
+template <class F>
+inline constexpr bool borrows_v<call_reference<F>> = true;
+
 /// Runs a link's call as an operation of its own within `op`, and makes its result the caller's.
 template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Call call) {
@@ -94,6 +97,7 @@ asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Cal
   auto inner = run_operation<own>(std::move(stack_or_pointer), std::move(call),
                                   call_options{.ledger = op.options.ledger,
                                                .idempotent = op.options.idempotent,
+                                               .cache_key = op.options.cache_key,
                                                .parent = &op,
                                                .is_link = true});
   if constexpr (std::same_as<T, own>) {

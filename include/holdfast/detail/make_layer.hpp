@@ -4,6 +4,7 @@
 
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/cache.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/retry.hpp>
@@ -33,6 +34,10 @@ template <>
 struct layer_of<bulkhead> {
   using type = bulkhead_layer;
 };
+template <class Value>
+struct layer_of<cache<Value>> {
+  using type = cache_layer<Value>;
+};
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 
@@ -52,8 +57,23 @@ constexpr void check_order() {
     static_assert(!inside_fallback,
                   "holdfast: a retry around a fallback never sees a failure, the fallback has "
                   "answered it; add .with(hf::retry{...}) before .fallback(...).");
+    static_assert(!has_kind_v<policy_kind::cache, Inner...>,
+                  "holdfast: a retry around a cache repeats alone what all who wait for the same "
+                  "answer need; add .with(hf::retry{...}) before .with(cache).");
+  }
+  if constexpr (Layer::kind == policy_kind::cache) {
+    static_assert(!has_kind_v<policy_kind::cache, Inner...>,
+                  "holdfast: two caches in one stack keep every answer twice and for longer than "
+                  "either is told to; keep one of them.");
+    static_assert(!inside_fallback,
+                  "holdfast: a cache around a fallback keeps the fallback's answers as if they were "
+                  "the service's; add .with(cache) before .fallback(...).");
   }
   if constexpr (Layer::kind == policy_kind::circuit_breaker) {
+    static_assert(!has_kind_v<policy_kind::cache, Inner...>,
+                  "holdfast: a circuit breaker around a cache counts its answers as the service's, "
+                  "and when open keeps them from the caller; add .with(breaker) before "
+                  ".with(cache).");
     static_assert(!inside_fallback,
                   "holdfast: a circuit breaker around a fallback never sees a failure, the "
                   "fallback has answered it; add .with(breaker) before .fallback(...).");

@@ -164,6 +164,8 @@ class operation final : public call_context, private deadline_alarm {
   /// The service's hint, from the failure or from the classifier; negative if there is none.
   duration retry_after{-1};
   unsigned attempts_started = 0;
+  /// Whether the call can be made again in the background, beyond this operation.
+  bool detachable = false;
 
   void set_attempt(unsigned n) noexcept { attempt_ = n; }
 
