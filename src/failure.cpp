@@ -1,20 +1,64 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <boost/system/generic_category.hpp>
+#include <cerrno>
+#include <holdfast/detail/failure_details.hpp>
 #include <holdfast/detail/format.hpp>
 #include <holdfast/failure.hpp>
+#include <new>
+#include <system_error>
 
 namespace holdfast {
 
-short_name::short_name(std::string_view name) noexcept
-    : size_(static_cast<std::uint8_t>(std::min(name.size(), capacity))) {
-  name.copy(text_.data(), size_);
-}
-
 namespace {
 
-boost::system::error_code code_of(const std::exception_ptr& exception) {
+using detail::failure_details;
+
+/// Details that are not in use: a few per thread, so that refusals do not allocate.
+struct details_store {
+  static constexpr unsigned capacity = 64;
+  void* kept[capacity];
+  unsigned size;
+  bool closed;
+};
+// Without a destructor: usable at every moment of the thread's life, also while it ends.
+constinit thread_local details_store store{};
+
+/// Empties the store when the thread ends.
+[[gnu::noinline]] void close_at_thread_exit() noexcept {
+  struct closer {
+    ~closer() {
+      store.closed = true;
+      while (store.size > 0) ::operator delete(store.kept[--store.size]);
+    }
+  };
+  static thread_local const closer at_exit;
+  static_cast<void>(&at_exit);
+}
+
+/// Stands in where no memory is left. Shared by everybody: never changed and never released.
+failure_details out_of_memory{
+    .code = {ENOMEM, boost::system::generic_category()}, .exception = nullptr, .policy_name = {}};
+
+/// What an empty failure says.
+const failure_details nothing;
+
+failure_details* take() noexcept {
+  void* const place = store.size > 0 ? store.kept[--store.size]
+                                     : ::operator new(sizeof(failure_details), std::nothrow);
+  return place ? new (place) failure_details : &out_of_memory;
+}
+
+void give_back(failure_details* d) noexcept {
+  d->~failure_details();
+  // The details of other threads may end up here: the bound keeps them from piling up.
+  if (store.size == store.capacity || store.closed) return ::operator delete(d);
+  if (store.size == 0) close_at_thread_exit();
+  store.kept[store.size++] = d;
+}
+
+boost::system::error_code code_of(const std::exception_ptr& exception) noexcept {
   try {
     std::rethrow_exception(exception);
   } catch (const boost::system::system_error& e) {
@@ -38,23 +82,93 @@ std::string what_of(const std::exception_ptr& exception) {
 
 }  // namespace
 
-failure::failure(std::exception_ptr exception)
-    : code_(code_of(exception)), exception_(std::move(exception)) {}
+failure::failure(boost::system::error_code code) noexcept : details_(take()) {
+  if (details_ != &out_of_memory) details_->code = code;
+}
+
+failure::failure(std::exception_ptr exception) noexcept : details_(take()) {
+  if (details_ == &out_of_memory) return;
+  details_->code = code_of(exception);
+  details_->exception = std::move(exception);
+}
 
 failure::failure(errc code, policy_kind policy, std::string_view policy_name,
                  std::optional<duration> retry_after) noexcept
-    : code_(make_error_code(code)),
-      retry_after_(retry_after.value_or(duration(-1))),
-      policy_(policy),
-      name_(policy_name) {}
+    : details_(take()) {
+  if (details_ == &out_of_memory) return;
+  details_->code = make_error_code(code);
+  details_->retry_after = retry_after.value_or(duration(-1));
+  details_->policy = policy;
+  details_->policy_name = short_name(policy_name);
+}
+
+failure::failure(const failure& other) noexcept : details_(other.details_) {
+  if (details_) details_->owners.fetch_add(1, std::memory_order_relaxed);
+}
+
+void failure::release() noexcept {
+  if (details_ == &out_of_memory) return;
+  // The only owner needs no locked instruction to know that it is the last one.
+  if (details_->owners.load(std::memory_order_acquire) == 1 ||
+      details_->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    give_back(details_);
+  }
+}
+
+const failure_details& failure::get() const noexcept {
+  return details_ ? *details_ : nothing;
+}
+
+failure_details* failure::writable() noexcept {
+  if (!details_) {
+    details_ = take();
+  } else if (details_->owners.load(std::memory_order_acquire) > 1) {
+    const failure_details& shared = *details_;
+    failure_details* const copy = take();
+    if (copy != &out_of_memory) {
+      copy->attempts = shared.attempts;
+      copy->code = shared.code;
+      copy->exception = shared.exception;
+      copy->retry_after = shared.retry_after;
+      copy->policy = shared.policy;
+      copy->policy_name = shared.policy_name;
+    }
+    release();
+    details_ = copy;
+  }
+  return details_ == &out_of_memory ? nullptr : details_;
+}
+
+const boost::system::error_code& failure::code() const noexcept { return get().code; }
+const std::exception_ptr& failure::exception() const noexcept { return get().exception; }
+policy_kind failure::policy() const noexcept { return get().policy; }
+std::string_view failure::policy_name() const noexcept { return get().policy_name.view(); }
+unsigned failure::attempts() const noexcept { return get().attempts; }
+
+std::optional<duration> failure::retry_after() const noexcept {
+  const duration d = get().retry_after;
+  return d < duration::zero() ? std::nullopt : std::optional(d);
+}
+
+failure& failure::with_retry_after(duration hint) noexcept {
+  if (hint < duration::zero()) return *this;
+  if (auto* d = writable()) d->retry_after = hint;
+  return *this;
+}
+
+void failure::set_attempts(unsigned n) noexcept {
+  if (attempts() == n) return;
+  if (auto* d = writable()) d->attempts = n;
+}
 
 std::string failure::message() const {
-  std::string text = exception_ ? what_of(exception_) : code_.message();
-  if (policy_ != policy_kind::none) {
-    text = name_.view().empty() ? fmt::format("{}: {}", to_string(policy_), text)
-                                : fmt::format("{} '{}': {}", to_string(policy_), name_.view(), text);
+  std::string text = exception() ? what_of(exception()) : code().message();
+  if (policy() != policy_kind::none) {
+    text = policy_name().empty()
+               ? fmt::format("{}: {}", to_string(policy()), text)
+               : fmt::format("{} '{}': {}", to_string(policy()), policy_name(), text);
   }
-  if (attempts_ > 1) text += fmt::format(" (after {} attempts)", attempts_);
+  if (attempts() > 1) text += fmt::format(" (after {} attempts)", attempts());
   if (const auto after = retry_after()) {
     text += fmt::format(", retry after {}", detail::format_duration(*after));
   }
@@ -62,7 +176,7 @@ std::string failure::message() const {
 }
 
 void failure::raise() const {
-  if (exception_) std::rethrow_exception(exception_);
+  if (exception()) std::rethrow_exception(exception());
   throw error(*this);
 }
 

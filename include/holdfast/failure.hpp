@@ -2,7 +2,6 @@
 #ifndef HOLDFAST_FAILURE_HPP
 #define HOLDFAST_FAILURE_HPP
 
-#include <array>
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
 #include <exception>
@@ -12,66 +11,66 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace holdfast {
 
-/// The name of a policy, copied into its failures so that they may outlive it. Longer names are cut.
-class short_name {
- public:
-  static constexpr std::size_t capacity = 31;
+namespace detail {
+struct failure_details;
+}
 
-  short_name() noexcept : size_(0) {}
-  explicit short_name(std::string_view name) noexcept;
-
-  std::string_view view() const noexcept { return {text_.data(), size_}; }
-
- private:
-  std::uint8_t size_;
-  // Only the first `size_` characters are ever read: an empty name costs one byte to make.
-  std::array<char, capacity> text_;
-};
-
-/// Why an operation has no value. A plain value; copying allocates nothing.
+/// Why an operation has no value. A plain value of one pointer: copies share what they say, and
+/// changing one of them leaves the others as they are.
+///
+/// Cost: copying allocates nothing. Making one takes its details from a store of the thread, which
+/// refills as failures die: a program that makes and handles failures at an even pace allocates
+/// nothing. Where no memory is left at all a failure says just that. Thread safety: as an int; copies
+/// in different threads are independent.
 class failure {
  public:
   failure() noexcept = default;
 
   /// A failure of a call, by its error code.
-  failure(boost::system::error_code code) noexcept : code_(code) {}  // NOLINT(*-explicit-*)
-  failure(errc code) noexcept : code_(make_error_code(code)) {}      // NOLINT(*-explicit-*)
+  failure(boost::system::error_code code) noexcept;                           // NOLINT(*-explicit-*)
+  failure(errc code) noexcept : failure(make_error_code(code)) {}             // NOLINT(*-explicit-*)
 
   /// A failure of a call, by its exception. The code is the one that a `system_error` carries, and
   /// `errc::exception` otherwise.
-  explicit failure(std::exception_ptr exception);
+  explicit failure(std::exception_ptr exception) noexcept;
 
-  /// A refusal or a timeout by a policy.
+  /// A refusal or a timeout by a policy. Names of more than 31 characters are cut.
   failure(errc code, policy_kind policy, std::string_view policy_name,
           std::optional<duration> retry_after = {}) noexcept;
 
-  const boost::system::error_code& code() const noexcept { return code_; }
+  failure(const failure& other) noexcept;
+  failure(failure&& other) noexcept : details_(std::exchange(other.details_, nullptr)) {}
+  failure& operator=(failure other) noexcept {
+    std::swap(details_, other.details_);
+    return *this;
+  }
+  ~failure() {
+    if (details_) [[unlikely]] release();
+  }
+
+  const boost::system::error_code& code() const noexcept;
 
   /// The exception that the call threw; null where the call reported an error code.
-  const std::exception_ptr& exception() const noexcept { return exception_; }
+  const std::exception_ptr& exception() const noexcept;
 
   /// The policy that ended the operation; `policy_kind::none` where the call itself failed.
-  policy_kind policy() const noexcept { return policy_; }
-  std::string_view policy_name() const noexcept { return name_.view(); }
+  policy_kind policy() const noexcept;
+  std::string_view policy_name() const noexcept;
 
   /// How many attempts of the call were started before the operation ended; those of fallbacks are
   /// not counted.
-  unsigned attempts() const noexcept { return attempts_; }
+  unsigned attempts() const noexcept;
 
   /// After how long a new try may succeed, where somebody knows it: the remaining time of an open
   /// circuit, or the hint of the service.
-  std::optional<duration> retry_after() const noexcept {
-    return retry_after_ < duration::zero() ? std::nullopt : std::optional(retry_after_);
-  }
+  std::optional<duration> retry_after() const noexcept;
 
   /// Attaches the service's own hint, for `retry` to honour. Negative hints are ignored.
-  failure& with_retry_after(duration d) noexcept {
-    if (d >= duration::zero()) retry_after_ = d;
-    return *this;
-  }
+  failure& with_retry_after(duration d) noexcept;
 
   /// Says who ended the operation, why, and until when, in one line.
   std::string message() const;
@@ -80,15 +79,15 @@ class failure {
   [[noreturn]] void raise() const;
 
   /// For the engine: stamps the number of attempts.
-  void set_attempts(unsigned n) noexcept { attempts_ = n; }
+  void set_attempts(unsigned n) noexcept;
 
  private:
-  boost::system::error_code code_;
-  std::exception_ptr exception_;
-  duration retry_after_{-1};
-  unsigned attempts_ = 0;
-  policy_kind policy_ = policy_kind::none;
-  short_name name_;
+  const detail::failure_details& get() const noexcept;
+  /// The details, made if need be and nobody else's; null where there is no memory.
+  detail::failure_details* writable() noexcept;
+  void release() noexcept;
+
+  detail::failure_details* details_ = nullptr;  // null: no code, nothing known
 };
 
 /// What `result<T>::value()` throws where the call did not throw: a `system_error` with the failure.

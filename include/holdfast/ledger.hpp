@@ -6,7 +6,7 @@
 #include <boost/system/error_code.hpp>
 #include <cstddef>
 #include <holdfast/clock.hpp>
-#include <holdfast/failure.hpp>
+#include <holdfast/short_name.hpp>
 #include <holdfast/verdict.hpp>
 #include <string>
 #include <string_view>

@@ -24,6 +24,9 @@ void operation::open() {
   if (options.ledger && !options.is_link) options.ledger->begin();
 }
 
+// Not inline: it would be so in every layer that asks.
+void operation::read_time() noexcept { now_ = time_->now(); }
+
 bool operation::refuse_late() noexcept {
   return refuse({.code = errc::deadline_too_near});
 }
@@ -31,10 +34,13 @@ bool operation::refuse_late() noexcept {
 void operation::ring() { cancel(cancel_reason::deadline, asio::cancellation_type::all); }
 
 turn& operation::prepare_wait() {
-  if (!turn_) turn_ = std::make_unique<turn>();
+  if (!turn_) turn_.reset(new turn);
   turn_->wait.prepare(*time_, signal_.slot());
   return *turn_;
 }
+
+// Not inline: few operations wait.
+void operation::delete_turn::operator()(turn* t) const noexcept { delete t; }
 
 asio::awaitable<void> operation::wait(operation& op) {
   co_await asio::async_initiate<const asio::deferred_t, void()>(

@@ -108,7 +108,7 @@ step bulkhead_layer::resumed(frame& f, operation& op, wait_end end) const {
     op.refuse({.code = errc::cancelled});
     return step::refuse;
   }
-  if (op.now >= op.limit.at) {
+  if (op.now() >= op.limit.at) {
     op.refuse({.code = op.limit.code, .policy = policy_kind::timeout});
     return step::refuse;
   }

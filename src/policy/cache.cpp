@@ -79,7 +79,7 @@ step cache_gate::look(frame& f, operation& op, std::string_view key) const {
   using found = cache_core::found;
   for (;;) {
     cache_answer a;
-    const found what = state_->core.ask(key, op.now, a);
+    const found what = state_->core.ask(key, op.now(), a);
     f.answer = std::move(a.item);
     f.quality = a.quality;
     if (what == found::hit) return step::answer;
@@ -127,7 +127,7 @@ step cache_gate::resumed(frame& f, operation& op, wait_end end) const {
     return step::refuse;
   }
   // Out of time. What may stand in for a failure may stand in for this one.
-  cache_answer a = state_->core.look_up(flight.key(), op.now, true);
+  cache_answer a = state_->core.look_up(flight.key(), op.now(), true);
   f.ticket.reset();
   if (a.item) {
     f.answer = std::move(a.item);
@@ -138,17 +138,17 @@ step cache_gate::resumed(frame& f, operation& op, wait_end end) const {
   return step::refuse;
 }
 
-bool cache_gate::concerns_nobody_else(const operation& op, const failure* f) noexcept {
+bool cache_gate::concerns_nobody_else(operation& op, const failure* f) noexcept {
   if (op.caller_cancelled()) return true;
   if (!f) return false;
   const auto& code = f->code();
   return code == boost::system::errc::operation_canceled || code == errc::deadline_too_near ||
-         (op.timed() && op.now >= op.limit.at);
+         (op.timed() && op.now() >= op.limit.at);
 }
 
 void cache_gate::note(operation& op, verdict v, holdfast::quality q) const {
   if (op.options.ledger) {
-    op.options.ledger->answer_from_cache(state_->core.name(), q, v, op.now);
+    op.options.ledger->answer_from_cache(state_->core.name(), q, v, op.now());
   }
 }
 

@@ -247,7 +247,7 @@ void breaker_core::describe(std::string& out) const {
 
 step breaker_layer::refuse(operation& op) const {
   const bool isolated = core_->state() == breaker_state::isolated;
-  const duration remaining = core_->remaining_open(op.now);
+  const duration remaining = core_->remaining_open(op.now());
   op.refuse({.code = isolated ? errc::circuit_isolated : errc::circuit_open,
              .policy = policy_kind::circuit_breaker,
              .policy_name = &core_->name(),

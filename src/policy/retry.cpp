@@ -61,7 +61,7 @@ step retry_layer::consider(frame& f, operation& op, verdict v) const {
     // A user may have lifted the bound on hints: their sum must not overflow into no wait at all.
     delay = std::max(delay, hint < duration::max() - spread ? hint + spread : duration::max());
   }
-  const time_point next = saturating_add(op.now, delay);
+  const time_point next = saturating_add(op.now(), delay);
   if (next >= op.limit.at) return step::go;
   if (options_.max_elapsed > duration::zero() && next - f.started > options_.max_elapsed) {
     return step::go;

@@ -154,10 +154,14 @@ TEST_CASE("bug 5: a cancelled probe gives its place back, wherever it was cancel
   asio::cancellation_signal stop;
   std::optional<hf::result<int>> result;
   const auto scene = [&]() -> asio::awaitable<void> {
-    if (wrapped) {
-      result.emplace(opaque ? co_await outer(plain) : co_await outer(cooperative));
+    if (wrapped && opaque) {
+      result.emplace(co_await outer(plain));
+    } else if (wrapped) {
+      result.emplace(co_await outer(cooperative));
+    } else if (opaque) {
+      result.emplace(co_await inner(plain));
     } else {
-      result.emplace(opaque ? co_await inner(plain) : co_await inner(cooperative));
+      result.emplace(co_await inner(cooperative));
     }
   };
   asio::co_spawn(s.context, scene,

@@ -194,7 +194,11 @@ TEST_CASE("bug 41: a cancellation that loses to a success that is ready changes 
   };
   const auto scene = [&]() -> asio::awaitable<void> {
     co_await asio::this_coro::throw_if_cancelled(false);
-    result.emplace(is_opaque ? co_await pipe(plain) : co_await pipe(with_context));
+    if (is_opaque) {
+      result.emplace(co_await pipe(plain));
+    } else {
+      result.emplace(co_await pipe(with_context));
+    }
   };
   asio::co_spawn(s.context, scene,
                  asio::bind_cancellation_slot(stop.slot(), [](std::exception_ptr) {}));

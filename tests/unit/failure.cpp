@@ -4,8 +4,14 @@
 #include <catch2/catch_all.hpp>
 #include <holdfast/failure.hpp>
 #include <holdfast/result.hpp>
+#include <holdfast/short_name.hpp>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "../support/allocations.hpp"
 
 namespace hf = holdfast;
 using hf::errc;
@@ -110,4 +116,47 @@ TEST_CASE("a failure outlives the policy's name, which is cut where it is too lo
   CHECK(f->policy_name() == std::string(hf::short_name::capacity, 'n'));
   CHECK(hf::short_name().view().empty());
   CHECK(hf::short_name("exact").view() == "exact");
+}
+
+TEST_CASE("changing a failure leaves its copies as they are", "[failure]") {
+  const failure original(errc::circuit_open, hf::policy_kind::circuit_breaker, "gpt-4", 3s);
+  failure copy = original;
+  copy.with_retry_after(9s).set_attempts(2);
+  CHECK(copy.retry_after() == 9s);
+  CHECK(copy.attempts() == 2);
+  CHECK(copy.policy_name() == "gpt-4");
+  CHECK(original.retry_after() == 3s);
+  CHECK(original.attempts() == 0);
+
+  failure empty;
+  empty.set_attempts(4);
+  CHECK(empty.attempts() == 4);
+  CHECK(failure().attempts() == 0);
+
+  const failure moved = std::move(copy);
+  CHECK(moved.attempts() == 2);
+  copy = moved;  // may be assigned to again
+  CHECK(copy.attempts() == 2);
+}
+
+TEST_CASE("failures that come and go allocate nothing", "[failure]") {
+  const auto come_and_go = [] {
+    std::vector<failure> some;
+    some.reserve(20);
+    for (int i = 0; i < 20; ++i) some.emplace_back(errc::bulkhead_full, hf::policy_kind::bulkhead, "db");
+  };
+  come_and_go();
+  const auto before = support::allocations();
+  for (int i = 0; i < 100; ++i) come_and_go();
+  CHECK(support::allocations() - before == 100);  // the vectors
+}
+
+TEST_CASE("failures of one thread may end in another", "[failure]") {
+  // More than a thread keeps: the rest is freed, and nothing piles up.
+  std::vector<failure> many(500, failure(errc::shed));
+  for (auto& f : many) f = failure(errc::rate_limited);
+  std::thread([taken = std::move(many)]() mutable {
+    for (const auto& f : taken) CHECK(f.code() == errc::rate_limited);
+    taken.clear();
+  }).join();
 }

@@ -90,6 +90,7 @@ class flight_ticket {
 class cache_gate {
  public:
   static constexpr policy_kind kind = policy_kind::cache;
+  static constexpr bool timeless = true;  // calls without a key
   static constexpr bool typed = true;
 
   struct frame {
@@ -121,7 +122,7 @@ class cache_gate {
 
  protected:
   /// Whether the outcome says something of this operation only: of its caller or its deadline.
-  static bool concerns_nobody_else(const operation& op, const failure* f) noexcept;
+  static bool concerns_nobody_else(operation& op, const failure* f) noexcept;
   void note(operation& op, verdict v, quality q) const;
 
   std::shared_ptr<cache_state> state_;
@@ -217,7 +218,7 @@ class cache_layer : public cache_gate {
     cache_answer stand_in;
     if (concerns_nobody_else(op, outcome->has_error() ? &outcome->assume_error() : nullptr)) {
       if (op.caller_cancelled()) return v;
-      stand_in = state_->core.look_up(ticket->flight->key(), op.now, true);
+      stand_in = state_->core.look_up(ticket->flight->key(), op.now(), true);
     } else {
       stand_in = land(*ticket, op, *outcome, v);
     }
@@ -261,9 +262,9 @@ class cache_layer : public cache_gate {
     // Before the table takes it, so that whoever makes the table forget it comes after.
     const bool told = landing.store && outcome.has_value();
     const kept_ptr item = landing.item;
-    if (told) store.tell([&](cache_observer& o) { o.stored(key, item, op.now); });
+    if (told) store.tell([&](cache_observer& o) { o.stored(key, item, op.now()); });
     cache_answer a =
-        ticket.state->core.land(*ticket.flight, std::move(landing), op.now, op.random());
+        ticket.state->core.land(*ticket.flight, std::move(landing), op.now(), op.random());
     if (told && !a.stored) store.tell([&](cache_observer& o) { o.erased(key); });
     ticket.flight.reset();
     return a;

@@ -239,7 +239,7 @@ asio::awaitable<result<T>> start_link(const Stack& stack, std::size_t at, operat
 template <class T, class Stack>
 asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation& op,
                                    outcome_slot<T>& outcome) {
-  const time_point started = op.now;
+  const time_point started = op.now();
   outcome_slot<T> answer;
   try {
     answer.emplace(co_await start_link<T>(stack, at, op, *outcome));
@@ -276,7 +276,8 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
   using stack_type = std::remove_cvref_t<decltype(stack)>;
   using value_type = attempt_value_t<Call>;
 
-  operation op(co_await asio::this_coro::executor, options);
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  operation op(executor, options);
   op.detachable = stack_type::typed && detachable_v<stack_type, Call>;
   call_keeper<Call> call(std::move(user_call));
   typename stack_type::frames frames;
@@ -286,27 +287,30 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
 
   for (;;) {
     op.coroutine = co_await asio::this_coro::cancellation_state;
-    op.now = op.time().now();
+    op.start_edge<stack_type::reads_time>();
     step next = stack.enter(frames, op, at);
     while (next == step::wait) [[unlikely]] {
       if (!op.caller_cancelled()) co_await operation::wait(op);
       const wait_end end = op.finish_wait();
-      op.now = op.time().precise_now();
+      op.start_edge_precisely();
       next = stack.resumed(frames, op, at, end);
     }
 
-    if (next == step::go && op.begin_attempt()) [[likely]] {
-      const time_point started = op.now;
+    if ((next == step::go || next == step::fault) && op.begin_attempt()) [[likely]] {
+      const time_point started = options.ledger ? op.now() : time_point();
       ++op.attempts_started;
       try {
         const bool in_this_chain =
             !op.timed() || (takes_scope_v<Call> && op.serialised_by != affinity::none &&
                             !op.limit.detach);
-        if (in_this_chain) {
+        if (next == step::fault) [[unlikely]] {
+          ++at;
+          fail(outcome, std::exchange(op.injected, {}));
+        } else if (in_this_chain) [[likely]] {
           if (op.serialised_by == affinity::context) [[likely]] {
             op.arm();
           } else {
-            op.arm_on(co_await asio::this_coro::executor);
+            op.arm_on(executor);
           }
           if constexpr (token_call<Call>) {
             conclude<T, Call>(outcome, co_await call.get()(asio::as_tuple(op.token())));
@@ -317,7 +321,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
             conclude<T, Call>(outcome, co_await attempt_of(call.get(), op));
           }
         } else {
-          chain_attempt<Call> attempt(op, call, co_await asio::this_coro::executor);
+          chain_attempt<Call> attempt(op, call, executor);
           co_await asio::async_initiate<const asio::deferred_t, void()>(
               start_on_chain<Call>{&attempt, &op}, asio::deferred);
           attempt.finish(op, outcome);
@@ -328,24 +332,23 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
       op.disarm();
       if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value()) [[likely]] {
         v = verdict::success;
-        op.now = op.time().now();
+        op.start_edge<stack_type::reads_time>();
       } else {
         op.coroutine = co_await asio::this_coro::cancellation_state;
         v = judge(stack.classifier, op, *outcome);
-        op.now = op.time().precise_now();
+        op.start_edge_precisely();
       }
       if (options.ledger) [[unlikely]] op.record_attempt(started, v, op.error);
-      at = 0;
     } else if (stack_type::typed && next == step::answer) {
       if constexpr (stack_type::typed) {
         if (refreshes(stack, frames, at)) {
-          start_refresh<T>(stack, frames, at, op, call.get(), co_await asio::this_coro::executor);
+          start_refresh<T>(stack, frames, at, op, call.get(), executor);
         }
         v = answer_at<T>(stack, frames, at++, op, outcome);
       }
     } else {
       // Refused by the layer `at`, or by the operation itself when the call was next.
-      if (next == step::refuse) ++at;
+      if (next != step::go) ++at;
       fail_with_refusal(outcome, op, v);
       v = verdict::neutral;
     }
@@ -366,11 +369,11 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
       } else if (stack_type::typed && next == step::answer) {
         if constexpr (stack_type::typed) v = settle_at<T>(stack, frames, at, op, outcome, v);
       } else {
-        op.now = op.time().precise_now();
+        op.start_edge_precisely();
         if constexpr (stack_type::template has<policy_kind::fallback>) {
           if (op.begin_attempt()) {
             v = co_await take_over<T>(stack, at, op, outcome);
-            op.now = op.time().precise_now();
+            op.start_edge_precisely();
           }
         }
       }

@@ -9,16 +9,18 @@
 /// A layer is the face of a policy inside a pipeline. It has no I/O and no result type:
 ///
 ///   static constexpr policy_kind kind;
+///   static constexpr bool timeless = true;            optional: calls that go well need no time
 ///   struct frame;                                     what it keeps for one operation; its
 ///                                                     destructor gives back what it still holds
-///   step enter(frame&, operation&);                   on the way down
+///   step enter(frame&, operation&);                   on the way down; a layer that stops the
+///                                                     operation here is not left
 ///   step resumed(frame&, operation&, wait_end);       after a step::wait
 ///   step leave(frame&, operation&, verdict);          on the way up
 ///   void describe(std::string&) const;                prints itself with every option
 ///
 /// Layers that see the result as well: typed_layer.hpp.
 ///
-/// `operation::now` is the time of the edge, read once for all layers.
+/// `operation::now()` is the time of the edge, the same for all layers.
 
 namespace holdfast::detail {
 

@@ -11,6 +11,13 @@
 
 namespace holdfast::detail {
 
+/// Whether calls that go well need the time for it.
+template <class Layer>
+inline constexpr bool reads_time_v = true;
+template <class Layer>
+  requires requires { Layer::timeless; }
+inline constexpr bool reads_time_v<Layer> = !Layer::timeless;
+
 template <policy_kind Kind, class... Layers>
 inline constexpr bool has_kind_v = ((Layers::kind == Kind) || ...);
 
@@ -22,6 +29,7 @@ class layer_stack {
   using classifier_type = Classifier;
   template <policy_kind Kind>
   static constexpr bool has = has_kind_v<Kind, Layers...>;
+  static constexpr bool reads_time = (reads_time_v<Layers> || ...);
 
   static constexpr bool typed = (is_typed_v<Layers> || ...);
   template <std::size_t I>

@@ -22,7 +22,8 @@ namespace holdfast::detail {
 /// What a layer asks of the engine.
 enum class step : std::uint8_t {
   go,       ///< Down: enter the next layer. Up: pass the outcome on.
-  refuse,   ///< Down: the operation ends here, with `operation::refusal`.
+  refuse,   ///< Down: the operation ends here, with `operation::refused`.
+  fault,    ///< Down: as if the call had been made and failed with `operation::injected`.
   wait,     ///< Down: wait for a permit until `operation::wait_until`.
   again,    ///< Up: run the layers below again, at `operation::wait_until`.
   replace,  ///< Up: replace the outcome by that of the layer's link.
@@ -65,6 +66,19 @@ class operation final : public call_context, private deadline_alarm {
   ~operation() { disarm(); }
 
   time_service& time() const noexcept { return *time_; }
+
+  /// The time of this edge: the way down to the call, or back from it. Read when first asked for,
+  /// and then the same for all layers.
+  time_point now() noexcept {
+    if (now_ == unread) read_time();
+    return now_;
+  }
+  template <bool ReadTime>
+  void start_edge() noexcept {
+    now_ = ReadTime ? time_->now() : unread;
+  }
+  void start_edge_precisely() noexcept { now_ = time_->precise_now(); }
+
   std::uint64_t random() const noexcept { return time_->random(); }
 
   /// Whether the caller, or the call that this operation is part of, wants no more of it.
@@ -77,10 +91,10 @@ class operation final : public call_context, private deadline_alarm {
   bool timed() const noexcept { return limit.at != never; }
 
   /// Opens an attempt: false, with `refusal` set, where no time is left or the caller has gone.
-  bool begin_attempt() noexcept {
+  [[gnu::always_inline]] bool begin_attempt() noexcept {
     deadline_ = limit.at;
     if (caller_cancelled()) [[unlikely]] return refuse({.code = errc::cancelled});
-    if (deadline_ != never && now >= deadline_) [[unlikely]] return refuse_late();
+    if (deadline_ != never && now() >= deadline_) [[unlikely]] return refuse_late();
     reason_ = cancel_reason::none;
     error = nullptr;
     kept_verdict.reset();
@@ -152,11 +166,10 @@ class operation final : public call_context, private deadline_alarm {
   /// The caller's cancellation state; renewed before each use, since the call may reset it.
   asio::cancellation_state coroutine;
 
-  /// The time of this edge, read once for all layers.
-  time_point now;
   deadline_scope limit;
   time_point wait_until;
   detail::refusal refused;
+  failure injected;
   /// The failure that is on its way up, if the outcome is one.
   const failure* error = nullptr;
   /// The verdict of an earlier attempt, where that attempt's outcome outlives a later refusal.
@@ -170,6 +183,8 @@ class operation final : public call_context, private deadline_alarm {
   void set_attempt(unsigned n) noexcept { attempt_ = n; }
 
  private:
+  static constexpr time_point unread = time_point::min();
+
   operation(time_service::place where, const call_options& o)
       : call_context(*where.service), options(o), serialised_by(where.serialised_by) {
     attempt_ = 1;
@@ -179,10 +194,15 @@ class operation final : public call_context, private deadline_alarm {
   }
 
   void open();
+  void read_time() noexcept;
   void ring() override;
   bool refuse_late() noexcept;
 
-  std::unique_ptr<turn> turn_;  // made when the operation first has to wait
+  time_point now_ = unread;
+  struct delete_turn {
+    void operator()(turn* t) const noexcept;
+  };
+  std::unique_ptr<turn, delete_turn> turn_;  // made when the operation first has to wait
 };
 
 }  // namespace holdfast::detail

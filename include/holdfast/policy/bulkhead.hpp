@@ -50,6 +50,7 @@ namespace detail {
 class bulkhead_layer {
  public:
   static constexpr policy_kind kind = policy_kind::bulkhead;
+  static constexpr bool timeless = true;
 
   /// Holds the permit, or the place in the queue.
   struct frame {

@@ -86,14 +86,14 @@ class breaker_layer {
   explicit breaker_layer(const circuit_breaker& b) : core_(b.core()) {}
 
   step enter(frame& f, operation& op) const {
-    if (!core_->try_enter(f.permit, op.now)) [[unlikely]] return refuse(op);
+    if (!core_->try_enter(f.permit, op.now())) [[unlikely]] return refuse(op);
     f.core = core_.get();
     return step::go;
   }
 
   step leave(frame& f, operation& op, verdict v) const {
     f.core = nullptr;
-    core_->leave(f.permit, v, op.now);
+    core_->leave(f.permit, v, op.now());
     return step::go;
   }
 

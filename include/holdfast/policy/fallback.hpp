@@ -34,6 +34,7 @@ namespace detail {
 class fallback_rule {
  public:
   static constexpr policy_kind kind = policy_kind::fallback;
+  static constexpr bool timeless = true;
   struct frame {};
 
   explicit fallback_rule(fallback_options options) : options_(std::move(options)) {}

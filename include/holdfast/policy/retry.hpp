@@ -43,16 +43,19 @@ namespace detail {
 class retry_layer {
  public:
   static constexpr policy_kind kind = policy_kind::retry;
+  static constexpr bool timeless = true;
   struct frame {
     unsigned attempt;  // the one under way, from 1
-    time_point started;
+    time_point started;  // read where `max_elapsed` asks for it
     duration delay;    // the last one waited, before any hint
   };
 
   explicit retry_layer(retry options);
 
   step enter(frame& f, operation& op) const noexcept {
-    f = {.attempt = 1, .started = op.now, .delay = duration::zero()};
+    f = {.attempt = 1,
+         .started = options_.max_elapsed > duration::zero() ? op.now() : time_point(),
+         .delay = duration::zero()};
     op.set_attempt(1);
     return step::go;
   }

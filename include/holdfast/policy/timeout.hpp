@@ -56,7 +56,7 @@ class timeout_layer {
     f.outer = op.limit;
     // A cheap clock reading lies up to its resolution in the past. Long timeouts add that, short
     // ones are worth a precise reading.
-    const time_point from = options_.after >= precise_below ? op.now + op.time().resolution()
+    const time_point from = options_.after >= precise_below ? op.now() + op.time().resolution()
                                                             : op.time().precise_now();
     const time_point deadline = saturating_add(from, options_.after);
     if (deadline < op.limit.at) {
