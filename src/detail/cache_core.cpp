@@ -343,7 +343,7 @@ cache_snapshot cache_core::snapshot() const {
     const std::lock_guard lock(p.mutex);
     sum.entries += p.counts.entries;
     sum.weight += p.counts.weight;
-    for (const auto& [key, e] : p.map) sum.flights += e.flight && !e.flight->over();
+    for (const auto& [key, e] : p.map) sum.flights += e.flight != nullptr;
     sum.hits += p.counts.hits;
     sum.stale_hits += p.counts.stale_hits;
     sum.negative_hits += p.counts.negative_hits;

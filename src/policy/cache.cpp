@@ -85,11 +85,11 @@ step cache_gate::look(frame& f, operation& op, std::string_view key) const {
     if (what == found::hit) return step::answer;
 
     const bool leads = what != found::follow;
-    detail::flight& flight = *a.flight;
+    detail::flight& joined = *a.flight;
     try {
       f.ticket = std::make_unique<flight_ticket>(state_, std::move(a.flight), leads);
     } catch (...) {
-      if (leads) state_->core.hand_over(flight);
+      if (leads) state_->core.hand_over(joined);
       throw;
     }
     if (what == found::refresh && op.detachable) return step::answer;
@@ -98,13 +98,13 @@ step cache_gate::look(frame& f, operation& op, std::string_view key) const {
       return step::go;
     }
 
-    switch (flight.join(f.ticket->seat, op.prepare_wait())) {
+    switch (joined.join(f.ticket->seat, op.prepare_wait())) {
       case flight::boarding::follows:
         op.wait_until = op.limit.at;
         return step::wait;
       case flight::boarding::landed:
-        f.answer = flight.outcome();
-        f.quality = flight.quality();
+        f.answer = joined.outcome();
+        f.quality = joined.quality();
         f.ticket.reset();
         return step::answer;
       case flight::boarding::over: f.ticket.reset(); break;
@@ -113,11 +113,11 @@ step cache_gate::look(frame& f, operation& op, std::string_view key) const {
 }
 
 step cache_gate::resumed(frame& f, operation& op, wait_end end) const {
-  const detail::flight& flight = *f.ticket->flight;
+  const detail::flight& joined = *f.ticket->flight;
   if (end == wait_end::granted) {
-    if (flight.leads(f.ticket->seat)) return step::go;
-    f.answer = flight.outcome();
-    f.quality = flight.quality();
+    if (joined.leads(f.ticket->seat)) return step::go;
+    f.answer = joined.outcome();
+    f.quality = joined.quality();
     f.ticket.reset();
     return step::answer;
   }
@@ -127,7 +127,7 @@ step cache_gate::resumed(frame& f, operation& op, wait_end end) const {
     return step::refuse;
   }
   // Out of time. What may stand in for a failure may stand in for this one.
-  cache_answer a = state_->core.look_up(flight.key(), op.now(), true);
+  cache_answer a = state_->core.look_up(joined.key(), op.now(), true);
   f.ticket.reset();
   if (a.item) {
     f.answer = std::move(a.item);
