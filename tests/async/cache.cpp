@@ -556,6 +556,12 @@ TEST_CASE("a cache prints itself with every option", "[cache]") {
         "the keys\n");
   CHECK(hf::pipeline().with(answers({.ttl = 0s})).describe() ==
         "cache '': at most 1000 answers, none kept, calls at the same time share one\n");
+  const hf::similar_answers<std::string> similar;
+  CHECK(hf::pipeline()
+            .fallback(cache.link(), {.name = "cache"})
+            .fallback(similar.link(), {.name = "similar"})
+            .describe() ==
+        "fallback 'similar': similar answers\nfallback 'cache': cached answers\n");
 }
 
 TEST_CASE("a cache names every option out of range", "[cache]") {

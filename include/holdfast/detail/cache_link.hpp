@@ -43,6 +43,7 @@ template <class Value>
 class cache_link {
  public:
   using is_holdfast_link = void;
+  static constexpr quality best = quality::cached;
 
   explicit cache_link(std::shared_ptr<cache_store<Value>> store) : store_(std::move(store)) {}
 

@@ -22,6 +22,7 @@ template <class Value>
 class similar_link {
  public:
   using is_holdfast_link = void;
+  static constexpr quality best = quality::similar;
 
   similar_link(std::shared_ptr<const similar_core> core, std::shared_ptr<const cache_state> keys)
       : core_(std::move(core)), keys_(std::move(keys)) {}
@@ -65,7 +66,7 @@ class similar_link {
 /// function that compares embeddings.
 ///
 /// A handle: copies share what is kept. Thread safety: safe, from any thread. Cost: a search compares
-/// with every kept answer, about 0.1 us each by default; it runs only where everything before it in
+/// with every kept answer; it runs only where everything before it in
 /// the chain has failed. To keep an answer costs three allocations and a look at every key.
 template <class Value>
 class similar_answers {
