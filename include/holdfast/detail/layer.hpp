@@ -18,6 +18,16 @@
 ///   step leave(frame&, operation&, verdict);          on the way up
 ///   void describe(std::string&) const;                prints itself with every option
 ///
+/// Layers that see the result as well: typed_layer.hpp.
+///
 /// `operation::now()` is the time of the edge, the same for all layers.
+
+namespace holdfast::detail {
+
+/// Whether a layer sees the result.
+template <class Layer>
+inline constexpr bool is_typed_v = requires { requires Layer::typed; };
+
+}  // namespace holdfast::detail
 
 #endif
