@@ -19,7 +19,9 @@ std::string ledger::describe() const {
     if (e.attempt != 0) {
       out += fmt::format(" attempt {}: {}", e.attempt, to_string(e.outcome));
     } else {
-      out += fmt::format(": refused by {}", to_string(e.refused_by));
+      out += e.refused_by != policy_kind::cache ? fmt::format(": refused by {}", to_string(e.refused_by))
+             : is_answer(e.outcome)             ? std::string(": answered by cache")
+                                                : std::string(": no answer in cache");
       if (!e.policy_name.view().empty()) out += fmt::format(" '{}'", e.policy_name.view());
     }
     if (e.code.failed()) out += fmt::format(" ({})", e.code.message());
@@ -65,6 +67,35 @@ void ledger::leave_link(time_point started, duration took, verdict v,
     answered_by_ = link_;
     quality_ = link_quality_;
   }
+}
+
+void ledger::answer_from_cache(std::string_view name, holdfast::quality q, verdict v,
+                               time_point now) {
+  record({.link = link_,
+          .attempt = 0,
+          .outcome = v,
+          .code = {},
+          .refused_by = policy_kind::cache,
+          .policy_name = short_name(name),
+          .started = now,
+          .took = duration::zero()});
+  if (!is_answer(v)) return;
+  if (link_.empty()) {
+    quality_ = q;
+  } else {
+    grade_link(q);  // the link itself may be worth less
+  }
+}
+
+void ledger::record_miss(std::string_view cache_name, time_point now) {
+  record({.link = link_,
+          .attempt = 0,
+          .outcome = verdict::neutral,
+          .code = {},
+          .refused_by = policy_kind::cache,
+          .policy_name = short_name(cache_name),
+          .started = now,
+          .took = duration::zero()});
 }
 
 void ledger::end(bool answered) {

@@ -22,6 +22,7 @@ std::string_view to_string(quality q) noexcept {
     case quality::degraded: return "degraded";
     case quality::cached: return "cached";
     case quality::stale: return "stale";
+    case quality::similar: return "similar";
     case quality::queued: return "queued";
   }
   return "unknown";
@@ -42,6 +43,7 @@ std::string_view to_string(policy_kind k) noexcept {
     case policy_kind::load_shedder: return "load_shedder";
     case policy_kind::adaptive_limit: return "adaptive_limit";
     case policy_kind::chaos: return "chaos";
+    case policy_kind::cache: return "cache";
   }
   return "unknown";
 }

@@ -68,6 +68,10 @@ struct call_options {
   /// operation. An attempt that a detaching timeout may leave behind gets a copy.
   const tag_set* tags = nullptr;
 
+  /// What the call asks for, for a `cache` in the stack. Empty: the call passes it by, unless the
+  /// cache makes keys itself. Must outlive the operation. Links of a fallback chain have it too.
+  std::string_view cache_key = {};
+
   /// The context of the call in which this operation runs: its deadline bounds this one, its
   /// cancellation ends it.
   call_context* parent = nullptr;

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_LEDGER_HPP
 #define HOLDFAST_LEDGER_HPP
 
+#include <algorithm>
 #include <boost/system/error_code.hpp>
 #include <cstddef>
 #include <holdfast/clock.hpp>
@@ -24,7 +25,7 @@ class ledger {
     unsigned attempt;             ///< From 1 within its link; 0 where a policy refused the attempt.
     verdict outcome;
     boost::system::error_code code;
-    policy_kind refused_by;       ///< `none` where the call was made.
+    policy_kind refused_by;       ///< `none` where the call was made; `cache` where one answered.
     short_name policy_name;
     time_point started;
     duration took;
@@ -52,6 +53,9 @@ class ledger {
   void enter_link(std::string_view name, holdfast::quality q);
   void leave_link(time_point started, duration took, verdict v, boost::system::error_code code);
   void end(bool answered);
+  void answer_from_cache(std::string_view name, holdfast::quality q, verdict v, time_point now);
+  void record_miss(std::string_view cache_name, time_point now);
+  void grade_link(holdfast::quality q) noexcept { link_quality_ = std::max(link_quality_, q); }
   std::string_view current_link() const noexcept { return link_; }
 
  private:

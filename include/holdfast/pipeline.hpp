@@ -38,7 +38,9 @@ auto make_link(X&& x) {
   static_assert(!is_awaitable_v<plain>,
                 "holdfast: a fallback is a value, a call or a chain; an awaitable would be started "
                 "before it is needed. Pass the function that makes it.");
-  if constexpr (requires { typename plain::is_holdfast_chain; }) {
+  if constexpr (requires { typename plain::is_holdfast_link; }) {
+    return plain(std::forward<X>(x));
+  } else if constexpr (requires { typename plain::is_holdfast_chain; }) {
     return std::forward<X>(x).into_link();
   } else if constexpr (any_call<plain>) {
     using stack = layer_stack<default_classifier>;

@@ -18,6 +18,7 @@
 #include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/chaos.hpp>
+#include <holdfast/policy/cache.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/hedge.hpp>
@@ -26,6 +27,7 @@
 #include <holdfast/policy/retry.hpp>
 #include <holdfast/policy/retry_budget.hpp>
 #include <holdfast/policy/throttle.hpp>
+#include <holdfast/policy/similar_answers.hpp>
 #include <holdfast/policy/timeout.hpp>
 #include <holdfast/registry.hpp>
 #include <holdfast/result.hpp>

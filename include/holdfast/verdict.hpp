@@ -20,7 +20,14 @@ enum class verdict : std::uint8_t {
 };
 
 /// How good an answer is, from the best to the promise of a later one.
-enum class quality : std::uint8_t { primary, degraded, cached, stale, queued };
+enum class quality : std::uint8_t {
+  primary,
+  degraded,  ///< Of another service.
+  cached,    ///< Of this service, kept.
+  stale,     ///< The same, past its time.
+  similar,   ///< To a similar question: an old answer to this one is better.
+  queued,
+};
 
 /// The kinds of policies, as they appear in failures and ledgers.
 enum class policy_kind : std::uint8_t {
@@ -37,6 +44,7 @@ enum class policy_kind : std::uint8_t {
   load_shedder,
   adaptive_limit,
   chaos,
+  cache,
 };
 
 std::string_view to_string(verdict v) noexcept;

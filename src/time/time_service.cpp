@@ -6,6 +6,7 @@
 #include <holdfast/detail/work_count.hpp>
 #include <holdfast/time/time_service.hpp>
 #include <random>
+#include <thread>
 #if BOOST_VERSION >= 108700
 #include <boost/asio/config.hpp>
 #endif
@@ -72,6 +73,8 @@ void time_service::shutdown() noexcept {
     if (!timer) break;
     timer->on_shutdown(*timer);
   }
+  // Whoever ended a wait before that, from another context, has still to post what waited.
+  while (pins_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   alarm_.reset();
   programmed_ = time_point::min();  // nothing sets the alarm again
 }

@@ -111,6 +111,7 @@ TEST_CASE("verdicts, qualities and kinds have names", "[classifier]") {
   CHECK(to_string(hf::quality::degraded) == "degraded");
   CHECK(to_string(hf::quality::cached) == "cached");
   CHECK(to_string(hf::quality::stale) == "stale");
+  CHECK(to_string(hf::quality::similar) == "similar");
   CHECK(to_string(hf::quality::queued) == "queued");
   CHECK(to_string(static_cast<hf::quality>(99)) == "unknown");
   CHECK(to_string(hf::policy_kind::none) == "call");
@@ -122,6 +123,7 @@ TEST_CASE("verdicts, qualities and kinds have names", "[classifier]") {
   CHECK(to_string(hf::policy_kind::fallback) == "fallback");
   CHECK(to_string(hf::policy_kind::adaptive_limit) == "adaptive_limit");
   CHECK(to_string(hf::policy_kind::chaos) == "chaos");
+  CHECK(to_string(hf::policy_kind::cache) == "cache");
   CHECK(to_string(static_cast<hf::policy_kind>(99)) == "unknown");
   CHECK(is_answer(verdict::success));
   CHECK(is_answer(verdict::slow));

@@ -9,6 +9,7 @@
 #include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/operation.hpp>
 #include <holdfast/detail/runner.hpp>
+#include <holdfast/detail/typed_layer.hpp>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -49,6 +50,9 @@ struct call_reference {
     return (*function)(std::forward<Args>(args)...);
   }
 };
+
+template <class F>
+inline constexpr bool borrows_v<call_reference<F>> = true;
 
 /// The attempt as an awaitable, for a chain of its own.
 template <class Call>

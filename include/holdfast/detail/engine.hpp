@@ -13,6 +13,7 @@
 #include <holdfast/detail/hedge_race.hpp>
 #include <holdfast/detail/judge.hpp>
 #include <holdfast/detail/layer_stack.hpp>
+#include <holdfast/detail/typed_layer.hpp>
 #include <holdfast/ledger.hpp>
 #include <memory>
 #include <optional>
@@ -117,6 +118,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
 
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   operation op(executor, options);
+  op.detachable = stack_type::typed && detachable_v<stack_type, Call>;
   call_keeper<Call> call(std::move(user_call));
   typename stack_type::frames frames;
   outcome_slot<T> outcome;
@@ -187,6 +189,13 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
         op.record_attempt(op.attempt(), started, v,
                           op.error ? op.error->code() : boost::system::error_code());
       }
+    } else if (stack_type::typed && next == step::answer) {
+      if constexpr (stack_type::typed) {
+        if (refreshes(stack, frames, at)) {
+          start_refresh<T>(stack, frames, at, op, call.get(), executor);
+        }
+        v = answer_at<T>(stack, frames, at++, op, outcome);
+      }
     } else {
       // Refused by the layer `at`, or by the operation itself when the call was next.
       if (next != step::go) ++at;
@@ -207,6 +216,8 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
         if (op.finish_wait() != wait_end::cancelled) break;
         fail(outcome, errc::cancelled);
         v = verdict::neutral;
+      } else if (stack_type::typed && next == step::answer) {
+        if constexpr (stack_type::typed) v = settle_at<T>(stack, frames, at, op, outcome, v);
       } else {
         op.start_edge_precisely();
         if constexpr (stack_type::template has<policy_kind::fallback>) {

@@ -20,6 +20,16 @@
 ///   double amplification() const;                     optional: the most attempts that it makes
 ///                                                     of one, over time
 ///
+/// Layers that see the result as well: typed_layer.hpp.
+///
 /// `operation::now()` is the time of the edge, the same for all layers.
+
+namespace holdfast::detail {
+
+/// Whether a layer sees the result.
+template <class Layer>
+inline constexpr bool is_typed_v = requires { requires Layer::typed; };
+
+}  // namespace holdfast::detail
 
 #endif

@@ -58,6 +58,10 @@ class layer_stack {
   using innermost = std::tuple_element_t<0, std::tuple<Layers..., void>>;
   static constexpr bool reads_time = (reads_time_v<Layers> || ...);
 
+  static constexpr bool typed = (is_typed_v<Layers> || ...);
+  template <std::size_t I>
+  using layer = std::tuple_element_t<I, std::tuple<Layers...>>;
+
   /// What the layers keep for one operation.
   using frames = std::tuple<typename Layers::frame...>;
 

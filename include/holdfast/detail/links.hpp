@@ -85,6 +85,7 @@ asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Cal
                                                .idempotent = op.options.idempotent,
                                                .cost = op.options.cost,
                                                .weight = op.options.weight,
+                                               .cache_key = op.options.cache_key,
                                                .parent = &op,
                                                .is_link = true});
   if constexpr (std::same_as<T, own>) {

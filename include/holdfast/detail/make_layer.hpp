@@ -8,6 +8,7 @@
 #include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/chaos.hpp>
+#include <holdfast/policy/cache.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/fallback.hpp>
 #include <holdfast/policy/hedge.hpp>
@@ -66,6 +67,10 @@ template <>
 struct layer_of<adaptive_limit> {
   using type = adaptive_limit_layer;
 };
+template <class Value>
+struct layer_of<cache<Value>> {
+  using type = cache_layer<Value>;
+};
 template <class Policy>
 struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 
@@ -86,8 +91,23 @@ constexpr void check_order() {
     static_assert(!inside_fallback,
                   "holdfast: a retry around a fallback never sees a failure, the fallback has "
                   "answered it; add .with(hf::retry{...}) before .fallback(...).");
+    static_assert(!inner::template contains<policy_kind::cache>,
+                  "holdfast: a retry around a cache repeats alone what all who wait for the same "
+                  "answer need; add .with(hf::retry{...}) before .with(cache).");
+  }
+  if constexpr (Layer::kind == policy_kind::cache) {
+    static_assert(!inner::template contains<policy_kind::cache>,
+                  "holdfast: two caches in one stack keep every answer twice and for longer than "
+                  "either is told to; keep one of them.");
+    static_assert(!inside_fallback,
+                  "holdfast: a cache around a fallback keeps the fallback's answers as if they were "
+                  "the service's; add .with(cache) before .fallback(...).");
   }
   if constexpr (Layer::kind == policy_kind::circuit_breaker) {
+    static_assert(!inner::template contains<policy_kind::cache>,
+                  "holdfast: a circuit breaker around a cache counts its answers as the service's, "
+                  "and when open keeps them from the caller; add .with(breaker) before "
+                  ".with(cache).");
     static_assert(!inside_fallback,
                   "holdfast: a circuit breaker around a fallback never sees a failure, the "
                   "fallback has answered it; add .with(breaker) before .fallback(...).");
@@ -95,6 +115,9 @@ constexpr void check_order() {
   if constexpr (Layer::kind == policy_kind::hedge) {
     static_assert(!inner::template contains<policy_kind::hedge>,
                   "holdfast: two hedges in one stack multiply the attempts; keep one of them.");
+    static_assert(!inner::template contains<policy_kind::cache>,
+                  "holdfast: a hedge around a cache waits twice for the same flight; add "
+                  ".with(hedge) before .with(cache).");
     static_assert(!inside_fallback,
                   "holdfast: a hedge around a fallback would run the fallback beside the call it "
                   "stands in for; add .with(hedge) before .fallback(...).");

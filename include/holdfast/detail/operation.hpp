@@ -27,6 +27,7 @@ enum class step : std::uint8_t {
   wait,     ///< Down: wait for a permit until `operation::wait_until`.
   again,    ///< Up: run the layers below again, at `operation::wait_until`.
   replace,  ///< Up: replace the outcome by that of the layer's link.
+  answer,   ///< Down: the layer has the answer. Up: it looks at the outcome, and may replace it.
 };
 
 struct detach_state;
@@ -190,6 +191,8 @@ class operation final : public call_context, private deadline_alarm {
   unsigned attempts_started = 0;
   /// The time that this operation has spent in queues.
   duration queued{0};
+  /// Whether the call can be made again in the background, beyond this operation.
+  bool detachable = false;
 
   void set_attempt(unsigned n) noexcept { attempt_ = n; }
 

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_DETAIL_RESUMPTION_HPP
 #define HOLDFAST_DETAIL_RESUMPTION_HPP
 
+#include <atomic>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <cstddef>
@@ -27,7 +28,11 @@ class resumption {
   }
   ~resumption() {
     if (actions_) actions_->destroy(buffer_);
+    if (pins_) pins_->fetch_sub(1, std::memory_order_release);
   }
+
+  /// Counts down when the handler has been posted or destroyed.
+  void hold(std::atomic<unsigned>& pins) noexcept { pins_ = &pins; }
 
   template <class Handler>
   void store(Handler&& handler) {
@@ -109,11 +114,13 @@ class resumption {
       [](void* p) noexcept { at<H>(p).~H(); }};
 
   void take(resumption& other) noexcept {
+    pins_ = std::exchange(other.pins_, nullptr);
     actions_ = std::exchange(other.actions_, nullptr);
     if (actions_) actions_->move(buffer_, other.buffer_);
   }
 
   const actions* actions_ = nullptr;
+  std::atomic<unsigned>* pins_ = nullptr;
   alignas(std::max_align_t) std::byte buffer_[capacity];
 };
 

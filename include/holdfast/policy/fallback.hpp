@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_POLICY_FALLBACK_HPP
 #define HOLDFAST_POLICY_FALLBACK_HPP
 
+#include <algorithm>
 #include <functional>
 #include <holdfast/detail/call_traits.hpp>
 #include <holdfast/detail/budget_use.hpp>
@@ -81,7 +82,7 @@ template <class Link>
 class fallback_layer : public fallback_rule {
  public:
   fallback_layer(Link link, fallback_options options)
-      : fallback_rule(std::move(options)), link_(std::move(link)) {}
+      : fallback_rule(graded(std::move(options))), link_(std::move(link)) {}
 
   template <class T>
   asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
@@ -90,6 +91,12 @@ class fallback_layer : public fallback_rule {
   }
 
  private:
+  /// A link may know itself how good its answers are at best.
+  static fallback_options graded(fallback_options o) {
+    if constexpr (requires { Link::best; }) o.quality = std::max(o.quality, Link::best);
+    return o;
+  }
+
   Link link_;
 };
 

@@ -104,6 +104,10 @@ class time_service final : public asio::execution_context::service {
     choose_path();
   }
 
+  /// How many resumptions are on their way here from elsewhere: the context's shutdown waits for
+  /// them to be posted.
+  std::atomic<unsigned>& pins() noexcept { return pins_; }
+
   /// Puts a source of virtual time in place, or takes it away. Only while no timer is armed.
   void set_source(time_source* source) noexcept {
     source_ = source;
@@ -146,6 +150,7 @@ class time_service final : public asio::execution_context::service {
   time_point programmed_ = never;  // when the alarm clock rings; `never` when it is not set
   timer_wheel wheel_;
   std::mutex mutex_;
+  std::atomic<unsigned> pins_{0};
   std::unique_ptr<alarm_clock> alarm_;  // made with the first executor that is seen
   std::atomic<bool> alarm_ready_{false};
 };

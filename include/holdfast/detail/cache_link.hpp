@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_CACHE_LINK_HPP
+#define HOLDFAST_DETAIL_CACHE_LINK_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <holdfast/detail/cache_layer.hpp>
+#include <memory>
+#include <string>
+
+namespace holdfast::detail {
+
+/// Where there is no operation to draw a number from: a function of the key and the time, so that
+/// keys that are put together do not expire together. Mixes as splitmix64 does (G. Steele, D. Lea,
+/// C. Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
+inline std::uint64_t spread(std::string_view key, time_point now) noexcept {
+  std::uint64_t x = std::hash<std::string_view>()(key) +
+                    static_cast<std::uint64_t>(now.time_since_epoch().count());
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+/// The key of the operation: the one it brought, or the one that is made for it.
+inline std::string key_for(const cache_state& state, const operation& op) {
+  if (!op.options.cache_key.empty()) return std::string(op.options.cache_key);
+  return state.makes_keys.load(std::memory_order_relaxed) ? state.make_key(op) : std::string();
+}
+
+/// Gives `item`, or leaves the outcome that was there.
+template <class T, class Value>
+asio::awaitable<result<T>> give_or_keep(kept_ptr item, const result<T>& outcome) {
+  static_assert(std::constructible_from<T, const Value&>,
+                "holdfast: the cached value does not convert to the call's result.");
+  if (!item) co_return outcome;
+  co_return success<T>(T(value_of_kept<Value>(*item)));
+}
+
+/// A cache as a link of a fallback chain.
+template <class Value>
+class cache_link {
+ public:
+  using is_holdfast_link = void;
+  static constexpr quality best = quality::cached;
+
+  explicit cache_link(std::shared_ptr<cache_store<Value>> store) : store_(std::move(store)) {}
+
+  template <class T>
+  asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
+    const time_point now = op.time().precise_now();
+    const std::string key = key_for(*store_, op);
+    cache_answer a;
+    if (!key.empty()) a = store_->core.look_up(key, now, true);
+    if (op.options.ledger) {
+      a.item ? op.options.ledger->grade_link(a.quality)
+             : op.options.ledger->record_miss(store_->core.name(), now);
+    }
+    return give_or_keep<T, Value>(std::move(a.item), outcome);
+  }
+
+ private:
+  std::shared_ptr<cache_store<Value>> store_;
+};
+
+}  // namespace holdfast::detail
+
+#endif
