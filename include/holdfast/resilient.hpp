@@ -16,6 +16,7 @@
 #include <holdfast/ledger.hpp>
 #include <holdfast/pipeline.hpp>
 #include <holdfast/policy/adaptive_limit.hpp>
+#include <holdfast/policy/breaker_family.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/cache.hpp>
