@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What do a million breakers of one family take, and how long is one looked for?
+#include <benchmark/benchmark.h>
 #include <fmt/format.h>
 #include <malloc.h>
 
@@ -10,12 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "calls.hpp"
-
-using namespace bench;
-using namespace std::chrono_literals;
-
 namespace {
+
+namespace hf = holdfast;
 
 std::uint64_t heap_bytes() {
   const auto info = mallinfo2();
@@ -43,14 +41,14 @@ struct population {
 void keyed_family_1m(benchmark::State& state) {
   static const population all;
   std::mt19937_64 random(1);
-  std::vector<const std::string*> order(1 << 18);
-  for (auto& o : order) o = &all.names[random() % population::keys];
+  std::vector<std::string> order(1 << 18);  // copies: the caller has just made its key
+  for (auto& o : order) o = all.names[random() % population::keys];
   auto& core = *all.family->core();
 
   std::size_t i = 0;
   const auto began = std::chrono::steady_clock::now();
   for (auto _ : state) {
-    auto* const e = core.use(*order[i++ & (order.size() - 1)], all.now);
+    auto* const e = core.use(order[i++ & (order.size() - 1)], all.now);
     benchmark::DoNotOptimize(e);
     e->release();
   }

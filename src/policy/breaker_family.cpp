@@ -47,7 +47,7 @@ breaker_family_core::breaker_family_core(breaker_family_options o, std::uint64_t
       idle_after_(in_seconds(o.idle_after)) {
   rules_.name_of = [this](const void* breaker) {
     const auto* store = static_cast<const compact_breaker_store*>(breaker);
-    return fmt::format("{}/{}", name(), static_cast<const entry*>(store)->key);
+    return fmt::format("{}/{}", name(), static_cast<const entry*>(store)->key.view());
   };
 }
 
@@ -74,8 +74,8 @@ breaker_family_core::entry* breaker_family_core::find(part& p, std::uint64_t h,
     const std::uint32_t word = p.slots[i];
     if (word == 0) return nullptr;
     if ((word & ~place_mask) == tag) {
-      entry& e = p.entries[(word & place_mask) - 1];
-      if (e.key == key) return &e;
+      entry& e = at(p, (word & place_mask) - 1);
+      if (e.key.view() == key) return &e;
     }
   }
 }
@@ -110,7 +110,7 @@ breaker_family_core::entry* breaker_family_core::insert(part& p, std::uint64_t h
   // Counted first: of two parts that see the last place one gets it.
   const std::uint64_t max = max_keys_.load(std::memory_order_relaxed);
   const std::uint64_t before = keys_.fetch_add(1, std::memory_order_relaxed);
-  const bool part_full = p.entries.size() == place_mask && p.unused.empty();
+  const bool part_full = p.count == place_mask && p.unused.empty();
   if ((before >= max || part_full) && !make_room(p, now)) {
     keys_.fetch_sub(1, std::memory_order_relaxed);
     return nullptr;
@@ -118,22 +118,23 @@ breaker_family_core::entry* breaker_family_core::insert(part& p, std::uint64_t h
   if (before > max) make_room(p, now);  // the bound was lowered: one more each time
   try {
     if ((p.live + 1) * 8 > p.slots.size() * 7) grow(p);
-    std::size_t place = p.entries.size();
+    std::size_t place = p.count;
+    compact_key copy(key);
     if (!p.unused.empty()) {
       place = p.unused.back();
-      std::string copy(key);  // before anything is gone
-      entry& e = p.entries[place];
-      std::destroy_at(&e);
-      std::construct_at(&e, rules_, std::string_view(), now);
-      e.key = std::move(copy);
       p.unused.pop_back();
+      std::destroy_at(&at(p, place));
     } else {
-      p.unused.reserve(place + 1 - place % 64 + 63);  // so that to forget one never allocates
-      p.entries.emplace_back(rules_, key, now);
+      p.unused.reserve((place / chunk_size + 1) * chunk_size);  // to forget one never allocates
+      if (place == p.chunks.size() * chunk_size) {
+        p.chunks.push_back(std::make_unique_for_overwrite<chunk>());
+      }
+      ++p.count;
     }
+    std::construct_at(room_at(p, place), rules_, std::move(copy), now);
     put(p, h, place);
     ++p.live;
-    return &p.entries[place];
+    return &at(p, place);
   } catch (...) {
     keys_.fetch_sub(1, std::memory_order_relaxed);
     throw;
@@ -148,21 +149,21 @@ void breaker_family_core::put(part& p, std::uint64_t h, std::size_t place) noexc
 
 void breaker_family_core::grow(part& p) {
   p.slots = std::vector<std::uint32_t>(std::max<std::size_t>(p.slots.size() * 2, 16));
-  for (std::size_t i = 0; i < p.entries.size(); ++i) {
-    if (p.entries[i].live) put(p, hash(p.entries[i].key), i);
+  for (std::size_t i = 0; i < p.count; ++i) {
+    if (at(p, i).live) put(p, hash(at(p, i).key.view()), i);
   }
 }
 
 void breaker_family_core::forget(part& p, std::size_t place) noexcept {
-  entry& e = p.entries[place];
-  const std::uint64_t h = hash(e.key);
+  entry& e = at(p, place);
+  const std::uint64_t h = hash(e.key.view());
   const std::size_t mask = p.slots.size() - 1;
   std::size_t hole = home(h, p);
   while (p.slots[hole] != slot_word(h, place)) hole = (hole + 1) & mask;
   // What was pushed past the hole moves up, so that no search ends too early (Knuth, volume 3,
   // algorithm 6.4R).
   for (std::size_t i = (hole + 1) & mask; p.slots[i] != 0; i = (i + 1) & mask) {
-    const std::size_t at_home = home(hash(p.entries[(p.slots[i] & place_mask) - 1].key), p);
+    const std::size_t at_home = home(hash(at(p, (p.slots[i] & place_mask) - 1).key.view()), p);
     if (((i - at_home) & mask) >= ((i - hole) & mask)) {
       p.slots[hole] = p.slots[i];
       hole = i;
@@ -179,29 +180,29 @@ void breaker_family_core::forget(part& p, std::size_t place) noexcept {
 /// Two for each new one: the idle ones are gone sooner than the new ones come.
 void breaker_family_core::forget_some(part& p, std::uint32_t now) noexcept {
   const std::uint32_t limit = idle_after_.load(std::memory_order_relaxed);
-  for (int i = 0; i < 2 && !p.entries.empty(); ++i) {
-    p.hand = p.hand + 1 < p.entries.size() ? p.hand + 1 : 0;
-    const entry& e = p.entries[p.hand];
+  for (int i = 0; i < 2 && p.count != 0; ++i) {
+    p.hand = p.hand + 1 < p.count ? p.hand + 1 : 0;
+    const entry& e = at(p, p.hand);
     if (e.forgettable() && idle_seconds(e, now) >= limit) forget(p, p.hand);
   }
 }
 
 bool breaker_family_core::make_room(part& p, std::uint32_t now) noexcept {
   constexpr std::size_t looked_at = 16;
-  std::size_t found = p.entries.size();
+  std::size_t found = p.count;
   // The first round is for the oldest of a few, what follows for any at all.
-  for (std::size_t i = 0; i < p.entries.size(); ++i) {
-    if (i >= looked_at && found < p.entries.size()) break;
-    p.hand = p.hand + 1 < p.entries.size() ? p.hand + 1 : 0;
-    const entry& e = p.entries[p.hand];
+  for (std::size_t i = 0; i < p.count; ++i) {
+    if (i >= looked_at && found < p.count) break;
+    p.hand = p.hand + 1 < p.count ? p.hand + 1 : 0;
+    const entry& e = at(p, p.hand);
     if (!e.forgettable()) continue;
-    if (found == p.entries.size() ||
-        idle_seconds(e, now) > idle_seconds(p.entries[found], now)) {
+    if (found == p.count ||
+        idle_seconds(e, now) > idle_seconds(at(p, found), now)) {
       found = p.hand;
     }
     if (i >= 8 * looked_at) break;  // a part full of open circuits must not cost its whole length
   }
-  if (found == p.entries.size()) return false;
+  if (found == p.count) return false;
   forget(p, found);
   return true;
 }
@@ -212,8 +213,8 @@ std::size_t breaker_family_core::forget_idle(time_point now) {
   for (std::size_t n = 0; n < part_count_; ++n) {
     part& p = parts_[n];
     const std::lock_guard lock(p.mutex);
-    for (std::size_t i = 0; i < p.entries.size(); ++i) {
-      const entry& e = p.entries[i];
+    for (std::size_t i = 0; i < p.count; ++i) {
+      const entry& e = at(p, i);
       if (!e.forgettable() || idle_seconds(e, seconds(now)) < limit) continue;
       forget(p, i);
       ++gone;
@@ -228,10 +229,10 @@ breaker_family_snapshot breaker_family_core::snapshot() const {
     const part& p = parts_[n];
     const std::lock_guard lock(p.mutex);
     s.keys += p.live;
-    s.not_closed += static_cast<std::uint64_t>(
-        std::count_if(p.entries.begin(), p.entries.end(), [](const entry& e) {
-          return e.live && e.state() != breaker_state::closed;
-        }));
+    for (std::size_t i = 0; i < p.count; ++i) {
+      const entry& e = at(p, i);
+      if (e.live && e.state() != breaker_state::closed) ++s.not_closed;
+    }
   }
   s.forgotten = forgotten_.load(std::memory_order_relaxed);
   s.unguarded = unguarded_.load(std::memory_order_relaxed);

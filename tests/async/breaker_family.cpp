@@ -140,10 +140,10 @@ TEST_CASE("cancellation sweep: a family of breakers, with a retry around it") {
         hf::retry{.max_attempts = 3, .wait = {.base = 2ms, .jitter = hf::jitter::none}})};
   };
   SECTION("good at once") {
-    sweep_all({.name = "good", .acts = {{.lasts = 2ms}}, .prepare = prepare}, subject);
+    sweep::sweep_all({.name = "good", .acts = {{.lasts = 2ms}}, .prepare = prepare}, subject);
   }
   SECTION("a probe after a failure") {
-    sweep_all({.name = "probe",
+    sweep::sweep_all({.name = "probe",
                .acts = {{.lasts = 1ms, .fails = true}, {.lasts = 1ms}},
                .prepare = prepare},
               subject);

@@ -4,20 +4,23 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <cstddef>
 #include <holdfast/detail/breaker_cell.hpp>
+#include <holdfast/detail/compact_key.hpp>
 #include <holdfast/policy/breaker_family.hpp>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <vector>
 
 namespace holdfast::detail {
 
-/// One key's breaker. Whoever uses it is counted, and it is not forgotten meanwhile.
-struct breaker_family_entry : breaker_cell {
-  breaker_family_entry(breaker_rules& rules, std::string_view k, std::uint32_t now)
-      : breaker_cell(rules), last_used(now), key(k) {}
+/// One key's breaker. Whoever uses it is counted, and it is not forgotten meanwhile. What is looked
+/// at to find it lies within one cache line, if the key is short.
+struct alignas(32) breaker_family_entry : breaker_cell {
+  breaker_family_entry(breaker_rules& rules, compact_key k, std::uint32_t now) noexcept
+      : breaker_cell(rules), last_used(now & 0x7fff'ffffu), key(std::move(k)) {}
 
   void release() noexcept { users.fetch_sub(1, std::memory_order_release); }
   bool forgettable() const noexcept {
@@ -27,7 +30,7 @@ struct breaker_family_entry : breaker_cell {
   std::atomic<std::uint32_t> users{0};  // raised under the lock of the part only
   std::uint32_t last_used : 31;         // in seconds; under that lock, as what follows
   std::uint32_t live : 1 = 1;
-  std::string key;
+  compact_key key;
 };
 
 /// Breakers by key, in parts with a lock each.
@@ -60,9 +63,17 @@ class breaker_family_core {
   void describe(std::string& out) const;
 
  private:
+  static constexpr std::size_t chunk_size = 64;
+  struct chunk {
+    alignas(entry) std::byte raw[chunk_size * sizeof(entry)];
+  };
   struct alignas(64) part {
+    ~part() {
+      for (std::size_t i = 0; i < count; ++i) std::destroy_at(&at(*this, i));
+    }
     mutable std::mutex mutex;
-    std::deque<entry> entries;
+    std::vector<std::unique_ptr<chunk>> chunks;
+    std::size_t count = 0;              // entries made, forgotten ones included
     std::vector<std::uint32_t> unused;  // places of forgotten entries
     std::vector<std::uint32_t> slots;   // zero: empty; a power of two of them
     std::size_t live = 0;
@@ -75,6 +86,13 @@ class breaker_family_core {
   static std::uint32_t seconds(time_point t) noexcept;
   std::uint32_t idle_seconds(const entry& e, std::uint32_t now) const noexcept;
   std::uint64_t hash(std::string_view key) const noexcept;
+  static entry* room_at(const part& p, std::size_t place) noexcept {
+    return reinterpret_cast<entry*>(p.chunks[place / chunk_size]->raw +
+                                    place % chunk_size * sizeof(entry));
+  }
+  static entry& at(const part& p, std::size_t place) noexcept {
+    return *std::launder(room_at(p, place));
+  }
   part& part_of(std::uint64_t h) const noexcept { return parts_[h & (part_count_ - 1)]; }
   static std::size_t home(std::uint64_t h, const part& p) noexcept {
     return (h >> 16) & (p.slots.size() - 1);
