@@ -127,7 +127,7 @@ breaker_family_core::entry* breaker_family_core::insert(part& p, std::uint64_t h
     } else {
       p.unused.reserve((place / chunk_size + 1) * chunk_size);  // to forget one never allocates
       if (place == p.chunks.size() * chunk_size) {
-        p.chunks.push_back(std::make_unique_for_overwrite<chunk>());
+        p.chunks.push_back(arena_.take());
       }
       ++p.count;
     }

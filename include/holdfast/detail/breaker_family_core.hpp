@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstddef>
 #include <holdfast/detail/breaker_cell.hpp>
+#include <holdfast/detail/chunk_arena.hpp>
 #include <holdfast/detail/compact_key.hpp>
 #include <holdfast/policy/breaker_family.hpp>
 #include <memory>
@@ -64,15 +65,12 @@ class breaker_family_core {
 
  private:
   static constexpr std::size_t chunk_size = 64;
-  struct chunk {
-    alignas(entry) std::byte raw[chunk_size * sizeof(entry)];
-  };
   struct alignas(64) part {
     ~part() {
       for (std::size_t i = 0; i < count; ++i) std::destroy_at(&at(*this, i));
     }
     mutable std::mutex mutex;
-    std::vector<std::unique_ptr<chunk>> chunks;
+    std::vector<std::byte*> chunks;     // of the arena
     std::size_t count = 0;              // entries made, forgotten ones included
     std::vector<std::uint32_t> unused;  // places of forgotten entries
     std::vector<std::uint32_t> slots;   // zero: empty; a power of two of them
@@ -87,7 +85,7 @@ class breaker_family_core {
   std::uint32_t idle_seconds(const entry& e, std::uint32_t now) const noexcept;
   std::uint64_t hash(std::string_view key) const noexcept;
   static entry* room_at(const part& p, std::size_t place) noexcept {
-    return reinterpret_cast<entry*>(p.chunks[place / chunk_size]->raw +
+    return reinterpret_cast<entry*>(p.chunks[place / chunk_size] +
                                     place % chunk_size * sizeof(entry));
   }
   static entry& at(const part& p, std::size_t place) noexcept {
@@ -113,6 +111,7 @@ class breaker_family_core {
   const std::uint64_t seed_;
   const std::size_t part_count_;
   breaker_rules rules_;
+  chunk_arena arena_{chunk_size * sizeof(entry)};
   std::unique_ptr<part[]> parts_;
   std::atomic<std::uint32_t> max_keys_;
   std::atomic<std::uint32_t> idle_after_;  // in seconds
