@@ -52,11 +52,11 @@ struct breaker_family_entry;
 /// A breaker of a family is small, some 180 bytes with a short key. It has no windows of calls,
 /// counts calls that hang when they end, and its counters are not striped.
 ///
-/// Compact state: `circuit_breaker` has the semantics. Events have the name `<family>/<key>`.
+/// What a breaker does is as `circuit_breaker` has it. Events have the name `<family>/<key>`.
 ///
-/// A handle: copies share the family. Thread safety: safe, from any thread and executor. Cost: one
-/// hash of the key and two short locks of which there are up to 64; an allocation for a new key,
-/// sometimes.
+/// A handle: copies share the family. Thread safety: safe, from any thread and executor. Cost: a
+/// hash of the key and a short lock, of which there are up to 64, for each call; mostly the two looks
+/// into memory that has not been used for long. No allocation but for new keys, now and then.
 class breaker_family {
  public:
   using options = breaker_family_options;
