@@ -100,8 +100,12 @@ class chain {
     return asio::async_initiate<Token, void(result<value_type>)>(initiate(), token, run());
   }
 
-  /// Prints the policies with every option, outermost first, and the call.
-  std::string describe() const { return stack_.describe() + "call\n"; }
+  /// As `pipeline::safe_utilisation`.
+  double safe_utilisation() const { return stack_.safe_utilisation(); }
+
+  /// Prints the policies with every option, outermost first, the call, and `safe_utilisation` where
+  /// it is below 1.
+  std::string describe() const { return stack_.describe("call\n"); }
 
   /// For `fallback`: gives up the parts.
   auto into_link() && {

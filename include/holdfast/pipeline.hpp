@@ -137,7 +137,16 @@ class pipeline {
     return start(&stack_, std::forward<Call>(call), call_options{.parent = &parent});
   }
 
-  /// Prints the policies with every option, outermost first, one a line.
+  /// How much of its capacity a service may be used to so that retries and hedges cannot keep it
+  /// overloaded once whatever overloaded it is over: 1 / (the most attempts per call, over time).
+  /// A retry makes `max_attempts` of one, or `1 + ratio` where it has a budget; a hedge `1 +
+  /// max_hedges`. Counted is what is in this stack: not the links of fallbacks, which are other
+  /// services, and not what the call itself does. (L. Huang et al., "Metastable Failures in the
+  /// Wild", OSDI 2022, theorem 2.)
+  double safe_utilisation() const { return stack_.safe_utilisation(); }
+
+  /// Prints the policies with every option, outermost first, one a line, and `safe_utilisation`
+  /// where it is below 1.
   std::string describe() const { return stack_.describe(); }
 
  private:

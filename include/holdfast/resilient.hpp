@@ -16,6 +16,7 @@
 #include <holdfast/ledger.hpp>
 #include <holdfast/pipeline.hpp>
 #include <holdfast/policy/adaptive_limit.hpp>
+#include <holdfast/policy/breaker_family.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/cache.hpp>
@@ -29,6 +30,7 @@
 #include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/similar_answers.hpp>
 #include <holdfast/policy/timeout.hpp>
+#include <holdfast/registry.hpp>
 #include <holdfast/result.hpp>
 #include <holdfast/retry_after.hpp>
 #include <holdfast/time/sleep_for.hpp>

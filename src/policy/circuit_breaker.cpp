@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
+#include <holdfast/detail/probe_deadline.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 
 namespace holdfast {
@@ -58,17 +59,8 @@ step breaker_layer::refuse(operation& op) const {
   return step::refuse;
 }
 
-/// Gives a probe a deadline of its own. The one that it replaces is kept in the permit: its time
-/// where the state word would be, its code, plus one, as the note.
 void breaker_layer::narrow(breaker_permit& permit, operation& op) const {
-  const duration limit = core_->rules().options()->probe_timeout;
-  if (limit <= duration::zero()) return;
-  const time_point deadline = saturating_add(op.time().precise_now(), limit);
-  if (deadline >= op.limit.at) return;
-  permit.word = static_cast<std::uint64_t>(op.limit.at.time_since_epoch().count());
-  permit.set_note(static_cast<unsigned>(op.limit.code) + 1);
-  op.limit.at = deadline;
-  op.limit.code = errc::attempt_timeout;
+  narrow_probe(permit, op, core_->rules().options()->probe_timeout);
 }
 
 void breaker_layer::judge(const breaker_permit& permit, operation& op) const {
@@ -76,10 +68,7 @@ void breaker_layer::judge(const breaker_permit& permit, operation& op) const {
 }
 
 void breaker_layer::leave_slow(const breaker_permit& permit, operation& op, verdict v) const {
-  if (permit.is_probe() && permit.note() != 0) {
-    op.limit.at = time_point(duration(static_cast<duration::rep>(permit.word)));
-    op.limit.code = static_cast<errc>(permit.note() - 1);
-  }
+  widen_probe(permit, op);
   core_->leave_slow(permit, v, outcome_of(*core_, op, op.now()));
 }
 

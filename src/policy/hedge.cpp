@@ -94,6 +94,9 @@ void hedge_core::describe(std::string& out) const {
 }
 
 void describe_hedge(const hedge_core& core, std::string& out) { core.describe(out); }
+double hedge_amplification(const hedge_core& core) {
+  return 1.0 + core.current()->options.max_hedges;
+}
 
 }  // namespace detail
 }  // namespace holdfast

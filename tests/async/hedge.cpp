@@ -280,7 +280,7 @@ TEST_CASE("describe shows what is below the hedge", "[hedge]") {
                         .with(hf::timeout{5s})
                         .describe();
   CHECK_THAT(text, Catch::Matchers::Matches("timeout: 5s.*\nhedge 'twice': 1 more after 100ms\n"
-                                            "timeout: 1s.*\n"));
+                                            "timeout: 1s.*\nsafe utilisation: 50 %\n"));
 }
 
 TEST_CASE("a detaching timeout and a hedge exclude each other", "[hedge]") {

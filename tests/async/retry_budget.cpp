@@ -412,7 +412,8 @@ TEST_CASE("a retry describes its budget and its wait for a circuit", "[describe]
         "second, within 10s\n"
         "retry: at most 3 attempts, exponential delays from 100ms up to 20s by 2, full jitter, "
         "retry-after up to 60s, waits for an open circuit up to 30s; retry_budget 'b': 20 % of the "
-        "calls and 10 per second, within 10s\n");
+        "calls and 10 per second, within 10s\n"
+        "safe utilisation: 83.3 %\n");
   CHECK(to_string(hf::policy_kind::retry_budget) == "retry_budget");
   CHECK_THROWS_AS(hf::pipeline().with(hf::retry{.wait_for_circuit = -1s}), hf::invalid_options);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a user's first program needs: the headers are found, and what is compiled links.
+#include <holdfast/read_configuration.hpp>
 #include <holdfast/resilient.hpp>
 #include <holdfast/testing/virtual_time.hpp>
 
@@ -31,5 +32,8 @@ int main() {
   };
   asio::co_spawn(context, call, [](std::exception_ptr) {});
   time.run();
-  return timed_out ? 0 : 1;
+
+  const hf::registry services(
+      hf::read_configuration(R"({"services": {"mail": {"timeout": {"after": "2s"}}}})"));
+  return timed_out && services.timeout("mail").after == 2s ? 0 : 1;
 }

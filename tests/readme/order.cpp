@@ -127,7 +127,8 @@ TEST_CASE("order: describe prints the stack, outermost first") {
         "1 at a time as probe, leased for 60s, 1 in a row close it\n"
         "retry: at most 3 attempts, exponential delays from 100ms up to 20s by 2, full jitter, "
         "retry-after up to 60s\n"
-        "timeout: 2s for each attempt\n");
+        "timeout: 2s for each attempt\n"
+        "safe utilisation: 33.3 %\n");
   // [/describe]
 }
 

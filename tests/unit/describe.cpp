@@ -40,7 +40,8 @@ TEST_CASE("a pipeline prints every layer with every option, outermost first", "[
         "circuit_breaker 'gpt-4': opens after 5 failures in a row or at 50 % failures of at least "
         "20 calls within 10s for 60s; 2 at a time as probe, leased for 30s, 3 in a row close it\n"
         "bulkhead 'llm': at most 25 at once, 10 may wait for 1500ms\n"
-        "timeout: 2s for each attempt\n");
+        "timeout: 2s for each attempt\n"
+        "safe utilisation: 25 %\n");
 }
 
 TEST_CASE("the other forms of each policy", "[describe]") {
@@ -54,10 +55,10 @@ TEST_CASE("the other forms of each policy", "[describe]") {
                        .honour_retry_after = false,
                        .only_if = [](const hf::failure*, hf::verdict) { return true; }}) ==
         "retry: at most 3 attempts, linear delays from 100ms up to 20s, none jitter, retry-after "
-        "ignored, only if a predicate agrees\n");
+        "ignored, only if a predicate agrees\nsafe utilisation: 33.3 %\n");
   CHECK(with(hf::retry{.wait = {.jitter = hf::jitter::decorrelated}}) ==
         "retry: at most 3 attempts, decorrelated delays from 100ms up to 20s, retry-after up to "
-        "60s\n");
+        "60s\nsafe utilisation: 33.3 %\n");
   CHECK(with(hf::circuit_breaker({.consecutive_failures = 0, .failure_rate = 0.125})) ==
         "circuit_breaker '': opens at 12.5 % failures of at least 20 calls within 10s for 30s; 1 "
         "at a time as probe, leased for 60s, 1 in a row close it\n");

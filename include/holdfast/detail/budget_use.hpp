@@ -44,6 +44,9 @@ class budget_use {
 
   void describe(std::string& out) const;
 
+  /// The most attempts for each call that the budget allows over time, of `unbounded` without it.
+  double amplification(double unbounded) const;
+
  private:
   bool reserve_from(operation& op) const;
 

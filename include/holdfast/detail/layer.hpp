@@ -17,6 +17,8 @@
 ///   step resumed(frame&, operation&, wait_end);       after a step::wait
 ///   step leave(frame&, operation&, verdict);          on the way up
 ///   void describe(std::string&) const;                prints itself with every option
+///   double amplification() const;                     optional: the most attempts that it makes
+///                                                     of one, over time
 ///
 /// Layers that see the result as well: typed_layer.hpp.
 ///

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <holdfast/detail/layer.hpp>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -28,6 +29,18 @@ template <policy_kind Kind, class Layer>
   requires requires { typename Layer::inner_stack; }
 inline constexpr bool contains_kind_in_v<Kind, Layer> =
     Layer::kind == Kind || Layer::inner_stack::template contains<Kind>;
+
+template <class Layer>
+double amplification_of(const Layer& layer) {
+  if constexpr (requires { layer.amplification(); }) {
+    return layer.amplification();
+  } else {
+    return 1.0;
+  }
+}
+
+/// Prints a share below 1 as a line; nothing otherwise.
+void describe_safe_utilisation(std::string& out, double share);
 
 /// The layers of a pipeline, innermost first, and the walk down and up them.
 template <class Classifier, class... Layers>
@@ -88,7 +101,19 @@ class layer_stack {
   template <std::size_t I>
   using index = std::integral_constant<std::size_t, I>;
 
-  std::string describe() const {
+  /// The most attempts that the layers make of one operation, over time.
+  double amplification() const {
+    return std::apply([](const auto&... l) { return (1.0 * ... * amplification_of(l)); }, layers);
+  }
+  double safe_utilisation() const { return 1.0 / amplification(); }
+
+  std::string describe(std::string_view call = {}) const {
+    std::string out = describe_layers();
+    out += call;
+    describe_safe_utilisation(out, safe_utilisation());
+    return out;
+  }
+  std::string describe_layers() const {
     std::string out;
     describe_from(out, std::make_index_sequence<size>());
     return out;

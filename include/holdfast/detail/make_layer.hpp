@@ -6,6 +6,7 @@
 #include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer_stack.hpp>
 #include <holdfast/policy/adaptive_limit.hpp>
+#include <holdfast/policy/breaker_family.hpp>
 #include <holdfast/policy/bulkhead.hpp>
 #include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/cache.hpp>
@@ -37,6 +38,10 @@ struct layer_of<retry> {
 template <>
 struct layer_of<circuit_breaker> {
   using type = breaker_layer;
+};
+template <>
+struct layer_of<breaker_family> {
+  using type = breaker_family_layer;
 };
 template <>
 struct layer_of<bulkhead> {

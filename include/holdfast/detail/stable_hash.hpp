@@ -18,9 +18,9 @@ constexpr std::uint64_t mix_bits(std::uint64_t x) noexcept {
 }
 
 /// A hash that is the same in every process and on every machine, unlike `std::hash`. Not for
-/// adversaries: whoever may choose the text can find collisions.
-constexpr std::uint64_t stable_hash(std::string_view text) noexcept {
-  std::uint64_t h = text.size();
+/// adversaries, unless they do not know the seed: whoever may choose the text can find collisions.
+constexpr std::uint64_t stable_hash(std::string_view text, std::uint64_t seed = 0) noexcept {
+  std::uint64_t h = text.size() ^ seed;
   while (!text.empty()) {
     std::uint64_t word = 0;
     const std::size_t n = text.size() < 8 ? text.size() : 8;

@@ -105,6 +105,9 @@ class hedge {
 
 namespace detail {
 
+void describe_hedge(const hedge_core& core, std::string& out);
+double hedge_amplification(const hedge_core& core);
+
 /// The place of a hedge in a stack: innermost, with all that was below it inside.
 template <class Inner>
 class hedge_layer {
@@ -139,6 +142,7 @@ class hedge_layer {
   const budget_use& budget() const noexcept { return budget_; }
 
   void describe(std::string& out) const;
+  double amplification() const { return hedge_amplification(*core_) * inner_.amplification(); }
 
  private:
   Inner inner_;
@@ -146,14 +150,12 @@ class hedge_layer {
   budget_use budget_;
 };
 
-void describe_hedge(const hedge_core& core, std::string& out);
-
 template <class Inner>
 void hedge_layer<Inner>::describe(std::string& out) const {
   describe_hedge(*core_, out);
   if constexpr (Inner::size > 0) {
     out += '\n';
-    out += inner_.describe();
+    out += inner_.describe_layers();
     out.pop_back();  // the line's end is the outer stack's
   }
 }

@@ -93,6 +93,9 @@ class retry_layer {
   budget_use& budget() noexcept { return budget_; }
   const budget_use& budget() const noexcept { return budget_; }
   void describe(std::string& out) const;
+  double amplification() const {
+    return budget_.amplification(static_cast<double>(options_.max_attempts));
+  }
 
  private:
   step consider(frame& f, operation& op, verdict v) const;

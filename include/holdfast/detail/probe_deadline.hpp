@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_PROBE_DEADLINE_HPP
+#define HOLDFAST_DETAIL_PROBE_DEADLINE_HPP
+
+#include <holdfast/detail/breaker_permit.hpp>
+#include <holdfast/detail/operation.hpp>
+
+namespace holdfast::detail {
+
+/// Gives a probe a deadline of its own, if `limit` is more than zero. The one that it replaces is
+/// kept in the permit: its time where the state word would be, its code, plus one, as the note.
+void narrow_probe(breaker_permit& permit, operation& op, duration limit);
+
+/// Puts the deadline back that `narrow_probe` has replaced, if it has.
+void widen_probe(const breaker_permit& permit, operation& op);
+
+}  // namespace holdfast::detail
+
+#endif
