@@ -23,7 +23,8 @@ int main(int argc, char** argv) {
   static char aggregates[] = "--benchmark_report_aggregates_only=true";
   if (!given(argc, argv, "--benchmark_repetitions")) arguments.push_back(repetitions);
   if (!given(argc, argv, "--benchmark_min_time")) arguments.push_back(min_time);
-  if (!given(argc, argv, "--benchmark_enable_random_interleaving")) arguments.push_back(interleaved);
+  if (!given(argc, argv, "--benchmark_enable_random_interleaving"))
+    arguments.push_back(interleaved);
   if (!given(argc, argv, "--benchmark_report_aggregates_only")) arguments.push_back(aggregates);
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());

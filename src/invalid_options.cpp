@@ -25,7 +25,8 @@ void option_faults::at_least(std::string_view option, duration value, duration l
 }
 
 void option_faults::at_least(std::string_view option, std::uint64_t value, std::uint64_t least) {
-  if (value < least) add(option, fmt::format("{}", value), fmt::format("must be at least {}", least));
+  if (value < least)
+    add(option, fmt::format("{}", value), fmt::format("must be at least {}", least));
 }
 
 void option_faults::between(std::string_view option, double value, double low, double high) {

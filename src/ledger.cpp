@@ -19,9 +19,10 @@ std::string ledger::describe() const {
     if (e.attempt != 0) {
       out += fmt::format(" attempt {}: {}", e.attempt, to_string(e.outcome));
     } else {
-      out += e.refused_by != policy_kind::cache ? fmt::format(": refused by {}", to_string(e.refused_by))
-             : is_answer(e.outcome)             ? std::string(": answered by cache")
-                                                : std::string(": no answer in cache");
+      out += e.refused_by != policy_kind::cache
+                 ? fmt::format(": refused by {}", to_string(e.refused_by))
+             : is_answer(e.outcome) ? std::string(": answered by cache")
+                                    : std::string(": no answer in cache");
       if (!e.policy_name.view().empty()) out += fmt::format(" '{}'", e.policy_name.view());
     }
     if (e.code.failed()) out += fmt::format(" ({})", e.code.message());

@@ -113,8 +113,9 @@ std::optional<fields> read_fixed(std::string_view text) noexcept {
   fields f;
   unsigned day{};
   const bool ok = r.name(short_days, day) && r.literal(", ") && r.number(2, f.day) &&
-                  r.literal(" ") && r.name(months, f.month) && r.literal(" ") && r.number(4, f.year) &&
-                  r.literal(" ") && read_time(r, f) && r.literal(" GMT") && r.done();
+                  r.literal(" ") && r.name(months, f.month) && r.literal(" ") &&
+                  r.number(4, f.year) && r.literal(" ") && read_time(r, f) && r.literal(" GMT") &&
+                  r.done();
   return ok ? std::optional(f) : std::nullopt;
 }
 

@@ -71,7 +71,9 @@ class call_context {
   holdfast::priority priority() const noexcept { return priority_; }
 
   /// On whose behalf the operation runs; empty if nobody said. See `call_options::tenant`.
-  std::string_view tenant() const noexcept { return caller_ ? caller_->tenant : std::string_view(); }
+  std::string_view tenant() const noexcept {
+    return caller_ ? caller_->tenant : std::string_view();
+  }
 
   /// The session or task that the operation belongs to; zero if nobody said.
   std::uint64_t session() const noexcept { return caller_ ? caller_->session : 0; }

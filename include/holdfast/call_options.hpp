@@ -57,15 +57,15 @@ struct call_options {
   /// debt.
   std::uint32_t cost = 1;
 
-  /// How much the call matters where not everything can be served: a bulkhead's priority queue, load
-  /// shedding. Empty: as the parent, or `priority::normal`.
+  /// How much the call matters where not everything can be served: a bulkhead's priority queue,
+  /// load shedding. Empty: as the parent, or `priority::normal`.
   std::optional<holdfast::priority> priority = std::nullopt;
 
   /// How many permits of a bulkhead the call takes. Zero counts as one.
   unsigned weight = 1;
 
-  /// What the call's context shows as its tags; null for none, or for the parent's. Must outlive the
-  /// operation. An attempt that a detaching timeout may leave behind gets a copy.
+  /// What the call's context shows as its tags; null for none, or for the parent's. Must outlive
+  /// the operation. An attempt that a detaching timeout may leave behind gets a copy.
   const tag_set* tags = nullptr;
 
   /// What the call asks for, for a `cache` in the stack. Empty: the call passes it by, unless the
@@ -76,9 +76,9 @@ struct call_options {
   /// cancellation ends it.
   call_context* parent = nullptr;
 
-  /// On whose behalf the call is made; load shedding gives each tenant its fair share. Empty: nobody
-  /// in particular. What it refers to must outlive the operation. Inherited from the parent, together
-  /// with `session`, by calls that name neither.
+  /// On whose behalf the call is made; load shedding gives each tenant its fair share. Empty:
+  /// nobody in particular. What it refers to must outlive the operation. Inherited from the parent,
+  /// together with `session`, by calls that name neither.
   std::string_view tenant = {};
 
   /// Stands for the session or task that the call belongs to, as a hash of its id; load shedding

@@ -6,8 +6,8 @@
 #define HOLDFAST_VERSION_MINOR 1
 #define HOLDFAST_VERSION_PATCH 0
 
-// GCC before 13 destroys temporaries of a co_await expression twice (GCC PR 98401, 99576, 101367), and
-// `co_await resilient([capture]{...}).with(policy{...})` is made of such temporaries.
+// GCC before 13 destroys temporaries of a co_await expression twice (GCC PR 98401, 99576, 101367),
+// and `co_await resilient([capture]{...}).with(policy{...})` is made of such temporaries.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13 && \
     !defined(HOLDFAST_ALLOW_BROKEN_GCC_COROUTINES)
 #error \

@@ -24,15 +24,15 @@ struct failure_details;
 ///
 /// Cost: copying allocates nothing. Making one takes its details from a store of the thread, which
 /// refills as failures die: a program that makes and handles failures at an even pace allocates
-/// nothing. Where no memory is left at all a failure says just that. Thread safety: as an int; copies
-/// in different threads are independent.
+/// nothing. Where no memory is left at all a failure says just that. Thread safety: as an int;
+/// copies in different threads are independent.
 class failure {
  public:
   failure() noexcept = default;
 
   /// A failure of a call, by its error code.
-  failure(boost::system::error_code code) noexcept;                           // NOLINT(*-explicit-*)
-  failure(errc code) noexcept : failure(make_error_code(code)) {}             // NOLINT(*-explicit-*)
+  failure(boost::system::error_code code) noexcept;                // NOLINT(*-explicit-*)
+  failure(errc code) noexcept : failure(make_error_code(code)) {}  // NOLINT(*-explicit-*)
 
   /// A failure of a call, by its exception. The code is the one that a `system_error` carries, and
   /// `errc::exception` otherwise.
@@ -90,7 +90,8 @@ class failure {
   detail::failure_details* details_ = nullptr;  // null: no code, nothing known
 };
 
-/// What `result<T>::value()` throws where the call did not throw: a `system_error` with the failure.
+/// What `result<T>::value()` throws where the call did not throw: a `system_error` with the
+/// failure.
 class error : public boost::system::system_error {
  public:
   explicit error(failure f);

@@ -26,9 +26,10 @@ constexpr void check_call() {
 
 template <class P>
 constexpr void check_policy() {
-  static_assert(policy<P>,
-                "holdfast: .with() takes a policy, such as hf::timeout or hf::circuit_breaker, or a "
-                "std::shared_ptr to one.");
+  static_assert(
+      policy<P>,
+      "holdfast: .with() takes a policy, such as hf::timeout or hf::circuit_breaker, or a "
+      "std::shared_ptr to one.");
 }
 
 /// Makes a link of whatever `.fallback()` was given.

@@ -29,9 +29,18 @@ void race_base::begin(resumption waiter) {
   start_next();
 }
 
+bool race_base::start_hedge() {
+  if (!core_.allow_hedge(time_.precise_now())) {
+    plan_.start_no_more();
+    return false;
+  }
+  core_.count_hedge();
+  start_next();
+  return true;
+}
+
 void race_base::start_next() {
   const unsigned attempt = plan_.start();
-  if (attempt > 0) core_.count_hedge();
   started_[attempt] = time_.precise_now();
   running_[attempt] = true;
   std::exception_ptr thrown;
@@ -47,8 +56,8 @@ void race_base::start_next() {
   }
   if (thrown) return ended(attempt, false, std::move(thrown));
   if (!plan_.may_start()) return;
-  if (delay_ == duration::zero()) return start_next();
-  arm();
+  if (delay_ != duration::zero()) return arm();
+  static_cast<void>(start_hedge());
 }
 
 void race_base::arm() {
@@ -65,7 +74,7 @@ void race_base::ring() {
   // A new chain starts at once only from within its executor, and a timer may be anywhere.
   asio::dispatch(executor_, [weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (self && self->plan_.running() > 0 && self->plan_.may_start()) self->start_next();
+    if (self && self->plan_.running() > 0 && self->plan_.may_start()) self->start_hedge();
   });
 }
 
@@ -87,11 +96,8 @@ void race_base::ended(unsigned attempt, bool may_resume_inline, std::exception_p
     deadline_alarm::stop(time_);
     stop_losers();
   }
-  if (again) {
-    start_next();
-  } else if (plan_.over()) {
-    finish(may_resume_inline);
-  }
+  if (again && start_hedge()) return;
+  if (plan_.over()) finish(may_resume_inline);
 }
 
 void race_base::stop_losers() {

@@ -91,14 +91,15 @@ void operation::record_link(time_point started, verdict v, const failure* f) {
 }
 
 void operation::record_refusal() {
-  options.ledger->record({.link = std::string(options.ledger->current_link()),
-                          .attempt = 0,
-                          .outcome = verdict::neutral,
-                          .code = make_error_code(refused.code),
-                          .refused_by = refused.policy,
-                          .policy_name = refused.policy_name ? short_name(*refused.policy_name) : short_name(),
-                          .started = time_->precise_now(),
-                          .took = duration::zero()});
+  options.ledger->record(
+      {.link = std::string(options.ledger->current_link()),
+       .attempt = 0,
+       .outcome = verdict::neutral,
+       .code = make_error_code(refused.code),
+       .refused_by = refused.policy,
+       .policy_name = refused.policy_name ? short_name(*refused.policy_name) : short_name(),
+       .started = time_->precise_now(),
+       .took = duration::zero()});
 }
 
 }  // namespace detail

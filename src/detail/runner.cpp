@@ -185,7 +185,8 @@ void runner_registry::shutdown() noexcept {
 asio::any_io_executor own_strand(const asio::any_io_executor& executor) {
   // Of the concrete type, which fits into an any_io_executor: copies of it then allocate nothing.
   const auto base = base_executor(executor);
-  if (const auto* io = base.target<asio::io_context::executor_type>()) return asio::make_strand(*io);
+  if (const auto* io = base.target<asio::io_context::executor_type>())
+    return asio::make_strand(*io);
   return asio::make_strand(base);
 }
 

@@ -8,8 +8,8 @@ namespace holdfast::detail {
 
 namespace {
 
-/// Scrambles a number so that neighbours have nothing in common. Source: G. Steele, D. Lea, C. Flood,
-/// "Fast Splittable Pseudorandom Number Generators", 2014 (SplitMix64).
+/// Scrambles a number so that neighbours have nothing in common. Source: G. Steele, D. Lea, C.
+/// Flood, "Fast Splittable Pseudorandom Number Generators", 2014 (SplitMix64).
 std::uint64_t scrambled(std::uint64_t x) noexcept {
   x += 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -51,7 +51,8 @@ chaos_choice choose(const chaos_options& plan, std::uint64_t attempt, duration e
                     const call_context* context) {
   std::uint64_t random = scrambled(plan.seed ^ scrambled(attempt));
   for (const chaos_rule& rule : plan.rules) {
-    random = scrambled(random);  // each rule draws anew, whether those before it came to draw or not
+    random =
+        scrambled(random);  // each rule draws anew, whether those before it came to draw or not
     if (attempt < rule.first_attempt || attempt > rule.last_attempt) continue;
     if (elapsed < rule.from || elapsed >= rule.until) continue;
     if (unit(random) >= rule.rate || !agrees(rule, context)) continue;

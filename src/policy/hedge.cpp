@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/format.hpp>
 #include <holdfast/detail/hedge_core.hpp>
 #include <holdfast/detail/option_faults.hpp>
@@ -11,6 +12,7 @@ namespace holdfast {
 hedge::hedge(options o) : core_(std::make_shared<detail::hedge_core>(std::move(o))) {}
 std::string_view hedge::name() const noexcept { return core_->name(); }
 hedge_snapshot hedge::snapshot(time_point now) const { return core_->snapshot(now); }
+const std::optional<retry_budget>& hedge::budget() const noexcept { return core_->budget(); }
 void hedge::reconfigure(options o) { core_->reconfigure(std::move(o)); }
 
 namespace detail {
@@ -37,7 +39,7 @@ hedge_core::rules::rules(hedge_options o)
 }
 
 hedge_core::hedge_core(hedge_options o)
-    : name_(o.name), rules_(std::make_shared<rules>(std::move(o))) {}
+    : name_(o.name), budget_(o.budget), rules_(std::make_shared<rules>(std::move(o))) {}
 
 std::shared_ptr<hedge_core::rules> hedge_core::current() const {
   const std::lock_guard lock(mutex_);
@@ -72,6 +74,7 @@ hedge_snapshot hedge_core::snapshot(time_point now) const {
   return {.operations = operations_.load(std::memory_order_relaxed),
           .hedges = hedges_.load(std::memory_order_relaxed),
           .hedges_won = won_.load(std::memory_order_relaxed),
+          .suppressed = suppressed_.load(std::memory_order_relaxed),
           .delay = delay(*r, now)};
 }
 
@@ -81,11 +84,13 @@ void hedge_core::describe(std::string& out) const {
   out += o.name.empty() ? std::string("hedge:") : fmt::format("hedge '{}':", o.name);
   out += fmt::format(" {} more after {}", o.max_hedges, format_duration(o.delay));
   if (o.percentile > 0.0) {
-    out += fmt::format(", or after the {:g}th percentile of {} once {} calls are known, at least {}",
-                       o.percentile * 100, format_duration(o.window), o.minimum_samples,
-                       format_duration(o.minimum_delay));
+    out +=
+        fmt::format(", or after the {:g}th percentile of {} once {} calls are known, at least {}",
+                    o.percentile * 100, format_duration(o.window), o.minimum_samples,
+                    format_duration(o.minimum_delay));
   }
   out += o.hedge_non_idempotent ? ", also of calls that are not idempotent" : "";
+  budget_use(budget_).describe(out);
 }
 
 void describe_hedge(const hedge_core& core, std::string& out) { core.describe(out); }

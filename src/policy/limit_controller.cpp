@@ -91,7 +91,8 @@ void limit_controller::begin_measurement(const limit_window& w, time_point now,
   loaded_limit_ = limit_;
   loaded_latency_ = w.latency;
   trial_limit_ = std::max(lower_bound(), std::floor(limit_ * trial_part));
-  if (trial_limit_ >= std::floor(limit_)) {  // no lower limit is allowed: this is as idle as it gets
+  if (trial_limit_ >=
+      std::floor(limit_)) {  // no lower limit is allowed: this is as idle as it gets
     adopt(w.latency);
     return end_measurement(now, random);
   }

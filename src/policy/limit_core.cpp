@@ -86,7 +86,8 @@ bool limit_core::is_over_locked(time_point now) const noexcept {
   return count_ + (controller_.measuring() ? 0 : dropped_) >= controller_.samples_wanted();
 }
 
-/// Makes room in a full window: every second sample goes, and from now on every second call is timed.
+/// Makes room in a full window: every second sample goes, and from now on every second call is
+/// timed.
 void limit_core::thin_out_locked() noexcept {
   for (unsigned i = 0; i < capacity / 2; ++i) samples_[i] = samples_[2 * i];
   count_ = capacity / 2;
@@ -125,7 +126,8 @@ void limit_core::judge_locked(time_point now, std::uint64_t random) {
   limit_.store(controller_.limit(), std::memory_order_relaxed);
   ++windows_;
   if (listened_to_ && limit() != before) {
-    events_.push({name_, before, limit(), latency_, controller_.idle(), controller_.measuring(), now});
+    events_.push(
+        {name_, before, limit(), latency_, controller_.idle(), controller_.measuring(), now});
   }
 
   // A measurement decides over many windows: every call is worth timing.

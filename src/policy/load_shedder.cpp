@@ -131,8 +131,8 @@ void load_shedder_core::move_cursor(bool overloaded) noexcept {
   } else {
     const double wanted =
         static_cast<double>(admitted) + static_cast<double>(all) * options_.increase;
-    // At least one level that somebody asks for: a session that makes more calls than the step would
-    // otherwise never be let in again.
+    // At least one level that somebody asks for: a session that makes more calls than the step
+    // would otherwise never be let in again.
     bool grown = false;
     while (moved < levels && (arrived[moved] == 0 || !grown ||
                               static_cast<double>(admitted + arrived[moved]) <= wanted)) {
@@ -178,7 +178,8 @@ load_shedder_snapshot load_shedder_core::snapshot() const noexcept {
 void load_shedder_core::describe(std::string& out) const {
   const load_shedder_options o = options();
   out += fmt::format(
-      "load_shedder '{}': overloaded at a mean {} above {} over {} or {} calls, of at least {}; then "
+      "load_shedder '{}': overloaded at a mean {} above {} over {} or {} calls, of at least {}; "
+      "then "
       "{:g} % fewer, else {:g} % more, by priority, order changed every {}",
       o.name, o.signal == overload_signal::queue_time ? "queue time" : "latency",
       format_duration(o.threshold), format_duration(o.window), o.window_calls, o.minimum_calls,

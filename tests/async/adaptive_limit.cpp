@@ -25,7 +25,8 @@ asio::awaitable<int> takes(hf::call_context& ctx, hf::duration d) {
 
 /// One operation; what it gives goes to `out`.
 template <class Pipeline, class Call>
-asio::awaitable<void> one(const Pipeline& pipeline, Call call, std::optional<hf::result<int>>& out) {
+asio::awaitable<void> one(const Pipeline& pipeline, Call call,
+                          std::optional<hf::result<int>>& out) {
   out.emplace(co_await pipeline(call));
 }
 

@@ -49,8 +49,8 @@ TEST_CASE("allocations: adaptive limit") {
 #ifdef BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING
   SKIP("Asio allocates each coroutine frame in this build");
 #endif
-  const auto algorithm =
-      GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas, hf::limit_algorithm::aimd);
+  const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
+                                  hf::limit_algorithm::aimd);
   const hf::adaptive_limit limit({.algorithm = algorithm,
                                   .min_limit = 1,
                                   .window = 1ms,
@@ -59,7 +59,8 @@ TEST_CASE("allocations: adaptive limit") {
   CHECK(count(hf::pipeline().with(limit), true) == 0);
   CHECK(limit.snapshot().windows > 0);
 
-  const hf::adaptive_limit full({.name = "a limit with a long name", .initial_limit = 1, .min_limit = 1});
+  const hf::adaptive_limit full(
+      {.name = "a limit with a long name", .initial_limit = 1, .min_limit = 1});
   REQUIRE(full.core()->try_enter().in_flight == 1);
   CHECK(count(hf::pipeline().with(full), false) == 0);
   full.core()->release();

@@ -75,7 +75,8 @@ TEST_CASE("bulkhead: the most important first, and the least important gives way
 
 TEST_CASE("bulkhead: an eviction says who and why", "[bulkhead]") {
   stage s;
-  const hf::bulkhead bulkhead({.name = "db", .limit = 1, .queue = 1, .order = queue_order::priority});
+  const hf::bulkhead bulkhead(
+      {.name = "db", .limit = 1, .queue = 1, .order = queue_order::priority});
   const auto pipe = hf::pipeline().with(bulkhead);
   std::optional<hf::failure> why;
   const auto one = [&](hf::call_options options) {

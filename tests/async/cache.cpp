@@ -77,7 +77,8 @@ TEST_CASE("cache: a hit makes no call", "[cache]") {
     CHECK(second.result->value() == "answer 1");
     CHECK(second.ledger.quality() == quality::cached);
     CHECK(second.ledger.attempts() == 0);
-    CHECK(second.ledger.describe() == "call: answered by cache 'answers'\nanswered by the call: cached\n");
+    CHECK(second.ledger.describe() ==
+          "call: answered by cache 'answers'\nanswered by the call: cached\n");
     CHECK(gpt.calls == 1);
     co_await hf::sleep_for(10s);
     outcome third;
@@ -435,7 +436,8 @@ TEST_CASE("a value that is judged bad is not kept", "[cache]") {
   });
 }
 
-TEST_CASE("the cache as a link answers from what is kept, marked, or leaves the failure", "[cache]") {
+TEST_CASE("the cache as a link answers from what is kept, marked, or leaves the failure",
+          "[cache]") {
   stage s;
   service gpt{.lasts = 0s};
   answers cache({.name = "answers", .ttl = 10s, .ttl_jitter = 0, .stale_if_error = 1h});
@@ -549,11 +551,12 @@ TEST_CASE("a cache prints itself with every option", "[cache]") {
                        .negative_ttl = 2s,
                        .store_if = [](const std::string&) { return true; },
                        .key = [](const hf::call_context&) { return "k"s; }});
-  CHECK(hf::pipeline().with(cache).describe() ==
-        "cache 'answers': at most 500 answers of a weight of 1000000, fresh for 60s less up to 10%, "
-        "fetched again from 80% of it, stale while revalidating for 30s, stale on errors for 3600s, "
-        "a refresh may take 5s, failures for 2s, a predicate chooses what is kept, a function makes "
-        "the keys\n");
+  CHECK(
+      hf::pipeline().with(cache).describe() ==
+      "cache 'answers': at most 500 answers of a weight of 1000000, fresh for 60s less up to 10%, "
+      "fetched again from 80% of it, stale while revalidating for 30s, stale on errors for 3600s, "
+      "a refresh may take 5s, failures for 2s, a predicate chooses what is kept, a function makes "
+      "the keys\n");
   CHECK(hf::pipeline().with(answers({.ttl = 0s})).describe() ==
         "cache '': at most 1000 answers, none kept, calls at the same time share one\n");
   const hf::similar_answers<std::string> similar;

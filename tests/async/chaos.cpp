@@ -226,7 +226,8 @@ TEST_CASE("chaos: the caller's cancellation ends a hang at once") {
     out.emplace(co_await pipe(counted{&made}));
     ended = s.time.now();
   };
-  asio::co_spawn(s.context, scene, asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
+  asio::co_spawn(s.context, scene,
+                 asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
   s.time.run_for(10min);
   REQUIRE_FALSE(out);
   cancel.emit(asio::cancellation_type::terminal);
@@ -245,7 +246,8 @@ TEST_CASE("chaos: an attempt that is cancelled in a delay goes no further down")
   asio::cancellation_signal cancel;
   std::optional<hf::result<int>> out;
   const auto scene = [&]() -> asio::awaitable<void> { out.emplace(co_await pipe(counted{&made})); };
-  asio::co_spawn(s.context, scene, asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
+  asio::co_spawn(s.context, scene,
+                 asio::bind_cancellation_slot(cancel.slot(), [](std::exception_ptr) {}));
   s.time.run_for(10min);
   cancel.emit(asio::cancellation_type::terminal);
   s.time.run();
@@ -296,8 +298,10 @@ TEST_CASE("chaos: two runs of one seed are struck alike") {
     stage s;
     int made = 0;
     std::vector<bool> outcomes;
-    const auto pipe = hf::pipeline().with(hf::chaos(
-        {.seed = 99, .enabled = true, .rules = {{.rate = 0.5, .delay = {.base = 3ms}, .fault = reset}}}));
+    const auto pipe = hf::pipeline().with(
+        hf::chaos({.seed = 99,
+                   .enabled = true,
+                   .rules = {{.rate = 0.5, .delay = {.base = 3ms}, .fault = reset}}}));
     s.play([&]() -> asio::awaitable<void> {
       for (int i = 0; i < 200; ++i) {
         const hf::result<int> r = co_await pipe(counted{&made});

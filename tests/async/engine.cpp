@@ -411,9 +411,9 @@ TEST_CASE("engine: the classifier judges values as well") {
     // One that throws has no say.
     made = -10;
     const auto throwing =
-        hf::pipeline().with(hf::retry{.max_attempts = 3}).classify([](const response&) -> hf::verdict {
-          throw custom_error(1);
-        });
+        hf::pipeline()
+            .with(hf::retry{.max_attempts = 3})
+            .classify([](const response&) -> hf::verdict { throw custom_error(1); });
     auto kept = co_await throwing(call);
     CHECK(kept.has_value());
     CHECK(made == -9);

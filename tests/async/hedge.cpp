@@ -207,7 +207,8 @@ TEST_CASE("the caller's cancellation ends every attempt, and starts none", "[hed
     co_await asio::this_coro::throw_if_cancelled(false);
     r.emplace(co_await pipe(scripted{{10s}, &started, &cancelled}));
   };
-  asio::co_spawn(context, scene, asio::bind_cancellation_slot(stop.slot(), [](std::exception_ptr) {}));
+  asio::co_spawn(context, scene,
+                 asio::bind_cancellation_slot(stop.slot(), [](std::exception_ptr) {}));
   time.run_for(250ms);
   CHECK(started == 3);
   stop.emit(asio::cancellation_type::terminal);
@@ -295,11 +296,64 @@ TEST_CASE("a classifier set after the hedge judges below it too", "[hedge]") {
   stage s;
   int calls = 0;
   const auto call = [&]() -> asio::awaitable<int> { co_return ++calls; };
-  const auto pipe = hf::pipeline()
-                        .with(hf::hedge({.delay = 1h, .max_hedges = 2}))
-                        .classify([](const int& n) { return n < 3 ? hf::verdict::failure : hf::verdict::success; });
+  const auto pipe =
+      hf::pipeline().with(hf::hedge({.delay = 1h, .max_hedges = 2})).classify([](const int& n) {
+        return n < 3 ? hf::verdict::failure : hf::verdict::success;
+      });
   s.play([&]() -> asio::awaitable<void> {
     const auto r = co_await pipe(call);
     CHECK(r.value() == 3);
   });
+}
+
+TEST_CASE("a hedge takes its attempts out of the budget, and does without when it is spent",
+          "[hedge]") {
+  stage s;
+  int started = 0;
+  const hf::retry_budget budget({.ratio = 0.0, .ttl = 10s, .min_per_second = 0.1});  // one
+  const hf::hedge hedge({.delay = 100ms, .max_hedges = 2, .budget = budget});
+  const auto pipe = hf::pipeline().with(hedge);
+  s.play([&]() -> asio::awaitable<void> {
+    auto r = co_await pipe(scripted{{10s, 10ms}, &started});
+    CHECK(r.value() == 2);
+    started = 0;
+    r = co_await pipe(scripted{{3s}, &started});
+    CHECK(r.value() == 1);  // alone
+    started = 0;
+    r = co_await pipe(scripted{{-1s}, &started});
+    CHECK(r.has_error());
+    CHECK(started == 1);
+  });
+  CHECK(hedge.snapshot().hedges == 1);
+  CHECK(hedge.snapshot().suppressed == 2);
+  CHECK(s.elapsed() == 110ms + 4s);
+}
+
+TEST_CASE("bug 44: retries and hedges that share a budget never overdraw it, and pay once",
+          "[hedge][conformance]") {
+  const bool retry_inside = GENERATE(false, true);
+  stage s;
+  int started = 0;
+  const hf::retry_budget budget({.ratio = 0.5, .ttl = 100s, .min_per_second = 0.0});
+  const hf::retry retry{
+      .max_attempts = 5, .wait = {.base = 1ms, .jitter = hf::jitter::none}, .budget = budget};
+  const hf::hedge hedge({.delay = 1h, .max_hedges = 4, .budget = budget});
+  constexpr int calls = 40;
+  const auto many = [&](const auto& pipe) -> asio::awaitable<void> {
+    for (int i = 0; i < calls; ++i) {
+      const auto r = co_await pipe(scripted{{-1ms}, &started});
+      CHECK(r.has_error());
+    }
+  };
+  s.play([&]() -> asio::awaitable<void> {
+    if (retry_inside) {
+      const auto pipe = hf::pipeline().with(retry).with(hedge);
+      co_await many(pipe);
+    } else {
+      const auto pipe = hf::pipeline().with(hedge).with(retry);
+      co_await many(pipe);
+    }
+  });
+  CHECK(started <= calls + calls / 2);
+  CHECK(started >= calls + calls / 2 - 3);  // the budget errs on the safe side
 }

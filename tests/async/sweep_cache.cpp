@@ -58,10 +58,11 @@ void other(world& w, const shared_cache& shared, script acts) {
 TEST_CASE("cancellation sweep: cache, a miss and nobody else") {
   shared_cache shared(short_lived());
   sweep_cache({.name = "a miss", .acts = {{.lasts = 2ms}}}, shared, [](world&) {});
-  sweep_cache({.name = "a miss that fails",
-               .acts = {{.lasts = 2ms, .fails = true}},
-               .expect = [](auto& r) { return r.has_error() && r.error().code() == failed_code(); }},
-              shared, [](world&) {});
+  sweep_cache(
+      {.name = "a miss that fails",
+       .acts = {{.lasts = 2ms, .fails = true}},
+       .expect = [](auto& r) { return r.has_error() && r.error().code() == failed_code(); }},
+      shared, [](world&) {});
 }
 
 TEST_CASE("cancellation sweep: cache, the leader has followers") {

@@ -10,7 +10,8 @@ hf::chaos on(hf::chaos_rule rule) {
   return hf::chaos({.enabled = true, .rules = {std::move(rule)}});
 }
 
-/// One chaos for each run, so that the attempts are counted anew; the calls it prevents count as made.
+/// One chaos for each run, so that the attempts are counted anew; the calls it prevents count as
+/// made.
 auto with(hf::chaos_rule rule) {
   return [rule](world& w) {
     ++w.counts.calls_made;
@@ -18,7 +19,9 @@ auto with(hf::chaos_rule rule) {
   };
 }
 
-bool failed_so(const hf::result<int>& r) { return r.has_error() && r.error().code() == failed_code(); }
+bool failed_so(const hf::result<int>& r) {
+  return r.has_error() && r.error().code() == failed_code();
+}
 
 }  // namespace
 

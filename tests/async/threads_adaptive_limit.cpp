@@ -43,7 +43,8 @@ asio::awaitable<int> work(tally& t, hf::call_context& ctx) {
     }
     ~guard() { --t.inside; }
   } const g(t);
-  if (chance() % 4 != 0) co_await hf::sleep_for(std::chrono::microseconds(chance() % 800), ctx.token());
+  if (chance() % 4 != 0)
+    co_await hf::sleep_for(std::chrono::microseconds(chance() % 800), ctx.token());
   if (chance() % 16 == 0) throw boost::system::system_error(make_error_code(hf::errc::exception));
   co_return 1;
 }
@@ -51,8 +52,8 @@ asio::awaitable<int> work(tally& t, hf::call_context& ctx) {
 }  // namespace
 
 TEST_CASE("threads: one adaptive limit, many sessions, reconfigured all the while") {
-  const auto algorithm =
-      GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas, hf::limit_algorithm::aimd);
+  const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
+                                  hf::limit_algorithm::aimd);
   const hf::adaptive_limit_options options{.algorithm = algorithm,
                                            .initial_limit = 8,
                                            .min_limit = 2,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Real threads and real, short sleeps: many operations ask a shared cache for few keys, on executors
-// of every kind, while callers cancel, timeouts expire and the options change.
+// Real threads and real, short sleeps: many operations ask a shared cache for few keys, on
+// executors of every kind, while callers cancel, timeouts expire and the options change.
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>

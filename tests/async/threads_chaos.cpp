@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Real threads and real, short sleeps: sessions on several threads share one chaos, which is switched
-// on and off and given other rules all the while.
+// Real threads and real, short sleeps: sessions on several threads share one chaos, which is
+// switched on and off and given other rules all the while.
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
@@ -16,12 +16,13 @@ namespace hf = holdfast;
 using namespace std::chrono_literals;
 
 hf::chaos_options rules(std::uint64_t seed) {
-  return {.name = "shared",
-          .seed = seed,
-          .rules = {{.rate = 0.2, .fault = hf::failure(asio::error::make_error_code(asio::error::eof))},
-                    {.rate = 0.2,
-                     .delay = {.kind = hf::chaos_delay_kind::uniform, .base = 10us, .cap = 300us}},
-                    {.rate = 0.1, .hang = true}}};
+  return {
+      .name = "shared",
+      .seed = seed,
+      .rules = {{.rate = 0.2, .fault = hf::failure(asio::error::make_error_code(asio::error::eof))},
+                {.rate = 0.2,
+                 .delay = {.kind = hf::chaos_delay_kind::uniform, .base = 10us, .cap = 300us}},
+                {.rate = 0.1, .hang = true}}};
 }
 
 }  // namespace

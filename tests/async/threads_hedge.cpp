@@ -61,7 +61,8 @@ TEST_CASE("hedges on four threads, without strands of the user's", "[stress]") {
   constexpr int operations = 1500;
   const bool nested = GENERATE(false, true);
   tally t;
-  const hf::hedge hedge({.delay = 500us, .percentile = 0.7, .minimum_samples = 50, .max_hedges = 2});
+  const hf::hedge hedge(
+      {.delay = 500us, .percentile = 0.7, .minimum_samples = 50, .max_hedges = 2});
   const hf::bulkhead bulkhead({.limit = 1000});
   {
     asio::thread_pool pool(4);

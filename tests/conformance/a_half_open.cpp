@@ -54,7 +54,8 @@ TEST_CASE("bug 1: exactly k of 64 callers are admitted at the expiry", "[conform
   constexpr int rounds = 100;
   std::vector<std::unique_ptr<opened>> breakers;
   for (int i = 0; i < rounds; ++i) {
-    breakers.push_back(std::make_unique<opened>(hf::circuit_breaker_options{.half_open_probes = k}));
+    breakers.push_back(
+        std::make_unique<opened>(hf::circuit_breaker_options{.half_open_probes = k}));
   }
   std::vector<std::atomic<unsigned>> admitted(rounds);
   std::barrier together(threads);
@@ -149,8 +150,11 @@ TEST_CASE("bug 5: a cancelled probe gives its place back, wherever it was cancel
     co_return 1;
   };
   const auto inner = hf::pipeline().with(breaker);
-  const auto outer =
-      hf::pipeline().with(hf::timeout{1min}).with(hf::retry{}).with(breaker).with(hf::timeout{5min});
+  const auto outer = hf::pipeline()
+                         .with(hf::timeout{1min})
+                         .with(hf::retry{})
+                         .with(breaker)
+                         .with(hf::timeout{5min});
   asio::cancellation_signal stop;
   std::optional<hf::result<int>> result;
   const auto scene = [&]() -> asio::awaitable<void> {

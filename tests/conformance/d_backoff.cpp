@@ -81,7 +81,8 @@ TEST_CASE("bug 32: the largest base and cap do not overflow, a base of zero is n
                              .factor = 3.0,
                              .jitter = j};
       const hf::backoff zero{.kind = kind, .base = 0ns, .cap = 20s, .jitter = j};
-      for (const std::uint64_t n : {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{1025}, most}) {
+      for (const std::uint64_t n :
+           {std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{1025}, most}) {
         CHECK(next_delay(huge, n, hf::duration::max(), most) >= 0ns);
         CHECK(next_delay(huge, n, hf::duration::max(), 0) >= 0ns);
         CHECK(next_delay(zero, n, 0ns, most) == 0ns);
@@ -198,12 +199,13 @@ TEST_CASE("bug 35: a classifier's hint is bounded like the failure's", "[conform
     co_return 503;
   };
   const auto hint = GENERATE(as<hf::duration>(), -5s, 0s, 30s, 61s);
-  const auto pipe = hf::pipeline()
-                        .with(hf::retry{.max_attempts = 2, .wait = {.base = 1s, .jitter = jitter::none}})
-                        .classify([hint](const int& status) -> hf::classification {
-                          if (status == 503) return {hf::verdict::overloaded, hint};
-                          return hf::verdict::success;
-                        });
+  const auto pipe =
+      hf::pipeline()
+          .with(hf::retry{.max_attempts = 2, .wait = {.base = 1s, .jitter = jitter::none}})
+          .classify([hint](const int& status) -> hf::classification {
+            if (status == 503) return {hf::verdict::overloaded, hint};
+            return hf::verdict::success;
+          });
   s.play([&]() -> asio::awaitable<void> {
     const auto r = co_await pipe(call);
     CHECK(r.value() == 503);

@@ -160,8 +160,10 @@ TEST_CASE("bug 40: who ended the call is told by the code, for nested timeouts t
   const bool is_opaque = GENERATE(true, false);
   CAPTURE(call, inner, outer, deadline, parent, cancel, is_opaque);
   stage s;
-  const auto pipe =
-      hf::pipeline().with(hf::timeout{inner}).with(hf::retry{.max_attempts = 1}).with(hf::timeout{outer});
+  const auto pipe = hf::pipeline()
+                        .with(hf::timeout{inner})
+                        .with(hf::retry{.max_attempts = 1})
+                        .with(hf::timeout{outer});
   const auto around = hf::pipeline().with(hf::timeout{parent});
   asio::cancellation_signal stop;
   std::optional<hf::failure> seen;

@@ -46,8 +46,9 @@ struct living {
 
 }  // namespace
 
-TEST_CASE("bug 41: timeouts, waiters and cancellations on several threads, with and without strands",
-          "[conformance]") {
+TEST_CASE(
+    "bug 41: timeouts, waiters and cancellations on several threads, with and without strands",
+    "[conformance]") {
   // Real threads and real time; everything lasts a few milliseconds, and most of it is cut short.
   const bool strands = GENERATE(false, true);
   constexpr int sessions = 60;

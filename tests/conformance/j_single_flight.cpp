@@ -139,7 +139,8 @@ TEST_CASE("bug 55: followers do not hang, whatever the leader comes to", "[confo
     for (auto& c : callers) {
       c.ended = false;
       c.result.reset();
-      asio::co_spawn(s.context, scene(guard, call, c), [&c](std::exception_ptr) { c.ended = true; });
+      asio::co_spawn(s.context, scene(guard, call, c),
+                     [&c](std::exception_ptr) { c.ended = true; });
     }
     s.time.run();
     for (auto& c : callers) {

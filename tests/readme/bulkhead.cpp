@@ -121,7 +121,9 @@ TEST_CASE("bulkhead: the most important first") {
 
     auto client = [&](std::string name, hf::priority p) -> asio::awaitable<void> {
       hf::result<int> answer = co_await guard(takes_a_second, {.priority = p});
-      ended.push_back(name + (answer ? "" : answer.error().code() == hf::errc::shed ? " (shed)" : "?"));
+      ended.push_back(name + (answer                                    ? ""
+                              : answer.error().code() == hf::errc::shed ? " (shed)"
+                                                                        : "?"));
     };
     asio::co_spawn(executor, client("first", hf::priority::normal), asio::detached);
     asio::co_spawn(executor, client("report", hf::priority::background), asio::detached);
@@ -167,7 +169,9 @@ TEST_CASE("bulkhead: the end of it") {
     const auto executor = co_await asio::this_coro::executor;
     hf::bulkhead database{{.limit = 10, .queue = 100}};
     auto guard = hf::pipeline().with(database);
-    const auto one = [&]() -> asio::awaitable<void> { std::ignore = co_await guard(takes_a_second); };
+    const auto one = [&]() -> asio::awaitable<void> {
+      std::ignore = co_await guard(takes_a_second);
+    };
     asio::co_spawn(executor, one, asio::detached);
     co_await hf::sleep_for(100ms);
     const hf::time_point start = time.now();
@@ -185,7 +189,9 @@ TEST_CASE("bulkhead: the end of it, with a bound") {
     const auto executor = co_await asio::this_coro::executor;
     hf::bulkhead database{{.limit = 10}};
     const auto guard = hf::pipeline().with(database);
-    const auto one = [&]() -> asio::awaitable<void> { std::ignore = co_await guard(takes_a_second); };
+    const auto one = [&]() -> asio::awaitable<void> {
+      std::ignore = co_await guard(takes_a_second);
+    };
     asio::co_spawn(executor, one, asio::detached);
     co_await hf::sleep_for(100ms);
     // [drain_bounded]

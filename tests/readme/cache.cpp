@@ -113,7 +113,8 @@ TEST_CASE("cache: stale answers") {
 
     co_await hf::sleep_for(30min);
     down = true;
-    hf::result<std::string> answer = co_await guard(ask("q"), {.ledger = &ledger, .cache_key = "q"});
+    hf::result<std::string> answer =
+        co_await guard(ask("q"), {.ledger = &ledger, .cache_key = "q"});
     CHECK(answer.value() == "q 42.");
     CHECK(ledger.quality() == hf::quality::stale);
     // [/stale]
@@ -136,11 +137,13 @@ TEST_CASE("cache: as a link, and what is similar") {
                      .fallback(similar.link(), {.name = "similar"})
                      .fallback("Please ask again in a minute."s, {.name = "apology"});
 
-    std::ignore = co_await guard(ask("How large is Norway?"), {.cache_key = "How large is Norway?"});
+    std::ignore =
+        co_await guard(ask("How large is Norway?"), {.cache_key = "How large is Norway?"});
     down = true;
     hf::ledger ledger;
     std::string again = "how large is norway";
-    hf::result<std::string> answer = co_await guard(ask(again), {.ledger = &ledger, .cache_key = again});
+    hf::result<std::string> answer =
+        co_await guard(ask(again), {.ledger = &ledger, .cache_key = again});
     CHECK(answer.value() == "How large is Norway? 42.");
     CHECK(ledger.answered_by() == "similar");
     CHECK(ledger.quality() == hf::quality::similar);

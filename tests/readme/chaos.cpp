@@ -66,7 +66,8 @@ TEST_CASE("chaos: what it can do") {
              // For one tenant: an exception, after a while.
              {.only_if = [](const hf::call_context& c) { return c.tag("tenant") == "test"; },
               .delay = {.base = 100ms},
-              .fault = hf::failure(std::make_exception_ptr(std::runtime_error("out of memory")))}}}};
+              .fault =
+                  hf::failure(std::make_exception_ptr(std::runtime_error("out of memory")))}}}};
     // [/rules]
     auto guard = hf::pipeline().with(chaos);
     hf::result<int> refused = co_await guard(ask_gpt4);

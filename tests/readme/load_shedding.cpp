@@ -75,8 +75,9 @@ TEST_CASE("load shedding: a session is served or shed as a whole") {
       hf::result<int> answer = co_await guard(step, ctx);
       co_return found.value() + answer.value();
     };
-    std::ignore = co_await hf::pipeline()(
-        task, {.priority = hf::priority::high, .tenant = "acme", .session = std::hash<std::string>()(user)});
+    std::ignore = co_await hf::pipeline()(task, {.priority = hf::priority::high,
+                                                 .tenant = "acme",
+                                                 .session = std::hash<std::string>()(user)});
     // [/session]
     CHECK(steps == 2);
   });
@@ -111,10 +112,11 @@ TEST_CASE("load shedding: a queue must be there to be watched") {
   CHECK_THROWS_AS(hf::pipeline().with(shedder).with(hf::bulkhead{}), hf::invalid_options);
   CHECK_NOTHROW(hf::pipeline().with(hf::bulkhead{}).with(shedder));
   // [/misplaced]
-  CHECK(hf::pipeline().with(hf::bulkhead{}).with(shedder).describe() ==
-        "load_shedder 'api': overloaded at a mean queue time above 20ms over 1s or 2000 calls, of at "
-        "least 20; then 5 % fewer, else 1 % more, by priority, order changed every 3600s\n"
-        "bulkhead '': at most 25 at once, no queue\n");
+  CHECK(
+      hf::pipeline().with(hf::bulkhead{}).with(shedder).describe() ==
+      "load_shedder 'api': overloaded at a mean queue time above 20ms over 1s or 2000 calls, of at "
+      "least 20; then 5 % fewer, else 1 % more, by priority, order changed every 3600s\n"
+      "bulkhead '': at most 25 at once, no queue\n");
   const hf::load_shedder other{
       {.signal = hf::overload_signal::latency, .threshold = 2s, .capacity = 20}};
   CHECK(hf::pipeline().with(other).describe() ==

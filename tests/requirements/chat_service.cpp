@@ -309,7 +309,8 @@ TEST_CASE("A11: five injected failures open the circuit, the sixth call fails fa
     CHECK(test.value() == "well again");
     CHECK(breaker.state() == breaker_state::closed);
   });
-  CHECK(states == std::vector{breaker_state::open, breaker_state::half_open, breaker_state::closed});
+  CHECK(states ==
+        std::vector{breaker_state::open, breaker_state::half_open, breaker_state::closed});
 }
 
 namespace {

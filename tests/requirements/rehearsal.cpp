@@ -16,8 +16,9 @@ using namespace std::chrono_literals;
 
 }  // namespace
 
-TEST_CASE("A11: five injected failures open the circuit, the sixth call fails fast, one test closes it",
-          "[requirements]") {
+TEST_CASE(
+    "A11: five injected failures open the circuit, the sixth call fails fast, one test closes it",
+    "[requirements]") {
   test::stage s;
   int reached = 0;
   const auto ask_llm = [&](hf::call_context& ctx) -> asio::awaitable<std::string> {
@@ -25,10 +26,11 @@ TEST_CASE("A11: five injected failures open the circuit, the sixth call fails fa
     co_await hf::sleep_for(200ms, ctx.token());
     co_return "42";
   };
-  hf::chaos chaos({.name = "gpt-4",
-                   .rules = {{.last_attempt = 5,
-                              .delay = {.base = 30ms},
-                              .fault = asio::error::make_error_code(asio::error::connection_refused)}}});
+  hf::chaos chaos(
+      {.name = "gpt-4",
+       .rules = {{.last_attempt = 5,
+                  .delay = {.base = 30ms},
+                  .fault = asio::error::make_error_code(asio::error::connection_refused)}}});
   hf::circuit_breaker breaker({.name = "gpt-4", .consecutive_failures = 5, .open_for = 60s});
   std::vector<std::string> changes;
   const auto subscription = breaker.on_transition([&](const hf::breaker_transition& t) {

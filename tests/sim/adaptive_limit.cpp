@@ -100,10 +100,11 @@ hf::adaptive_limit_options options_of(hf::limit_algorithm a) {
 
 }  // namespace
 
-TEST_CASE("adaptive limit: at twice the capacity the service does all it can, and nobody waits long",
-          "[sim]") {
-  const auto algorithm =
-      GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas, hf::limit_algorithm::aimd);
+TEST_CASE(
+    "adaptive limit: at twice the capacity the service does all it can, and nobody waits long",
+    "[sim]") {
+  const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
+                                  hf::limit_algorithm::aimd);
   const auto kind = GENERATE(lengths::exponential, lengths::constant);
   const auto seed = GENERATE(range(1u, 5u));
   CAPTURE(to_string(algorithm), kind == lengths::constant, seed);
@@ -133,8 +134,8 @@ TEST_CASE("adaptive limit: at twice the capacity the service does all it can, an
 }
 
 TEST_CASE("adaptive limit: an hour of overload does not make it drift", "[sim]") {
-  const auto algorithm =
-      GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas, hf::limit_algorithm::aimd);
+  const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
+                                  hf::limit_algorithm::aimd);
   const auto kind = GENERATE(lengths::exponential, lengths::constant);
   CAPTURE(to_string(algorithm), kind == lengths::constant);
   bench b(options_of(algorithm), 20, 480, kind, 3);
@@ -169,7 +170,8 @@ TEST_CASE("adaptive limit: a start far too high is found out", "[sim]") {
   CHECK(p99(calls, &bench::call::waited) <= 4 * service_time);
 }
 
-TEST_CASE("adaptive limit: a service that is slower than before is not taken for a full one", "[sim]") {
+TEST_CASE("adaptive limit: a service that is slower than before is not taken for a full one",
+          "[sim]") {
   const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas);
   CAPTURE(to_string(algorithm));
   bench b({.algorithm = algorithm}, 20, 800, lengths::exponential, 1);
@@ -187,8 +189,8 @@ TEST_CASE("adaptive limit: a service that is slower than before is not taken for
 }
 
 TEST_CASE("adaptive limit: light traffic is never turned away", "[sim]") {
-  const auto algorithm =
-      GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas, hf::limit_algorithm::aimd);
+  const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
+                                  hf::limit_algorithm::aimd);
   CAPTURE(to_string(algorithm));
   bench b(options_of(algorithm), 20, 100, lengths::exponential, 5);  // five in flight
   b.run_for(10min);

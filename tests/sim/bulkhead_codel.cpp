@@ -54,7 +54,8 @@ TEST_CASE("sim: controlled delay serves as many as a plain queue, and serves the
   CHECK(quantile(plain.latencies, 0.5) > 500ms);
   CHECK(quantile(codel.latencies, 0.5) < 50ms);
   CHECK(quantile(codel.latencies, 0.99) < 130ms);
-  const double throughput = static_cast<double>(codel.served_during_burst) / plain.served_during_burst;
+  const double throughput =
+      static_cast<double>(codel.served_during_burst) / plain.served_during_burst;
   CHECK(throughput > 0.97);
   CHECK(throughput < 1.03);
   CHECK(served_in_time(codel, 100ms) > 5 * served_in_time(plain, 100ms));

@@ -76,8 +76,8 @@ TEST_CASE("sim: shed at random, tasks of several calls hardly ever succeed", "[s
 }
 
 TEST_CASE("sim: a spike of prefetches does not touch the users", "[sim]") {
-  // Users ask 120 times a second and prefetches as often; then these twelve times as often, which is
-  // twice what the service can do.
+  // Users ask 120 times a second and prefetches as often; then these twelve times as often, which
+  // is twice what the service can do.
   const auto order = GENERATE(hf::queue_order::fifo, hf::queue_order::priority);
   service svc(1, order);
   const auto pipe =

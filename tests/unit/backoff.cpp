@@ -68,7 +68,8 @@ TEST_CASE("each jitter has its range, both ends included", "[backoff]") {
 }
 
 TEST_CASE("a base of zero means no waiting", "[backoff]") {
-  for (const auto kind : {backoff_kind::constant, backoff_kind::linear, backoff_kind::exponential}) {
+  for (const auto kind :
+       {backoff_kind::constant, backoff_kind::linear, backoff_kind::exponential}) {
     for (const auto j : {jitter::none, jitter::full, jitter::equal, jitter::decorrelated}) {
       const hf::backoff b{.kind = kind, .base = 0ns, .jitter = j};
       for (const std::uint64_t retry : {std::uint64_t{1}, std::uint64_t{2}, highest}) {
@@ -85,7 +86,8 @@ TEST_CASE("random options keep every delay within its bounds", "[backoff]") {
     b.kind = static_cast<backoff_kind>(random() % 3);
     b.jitter = static_cast<jitter>(random() % 4);
     b.base = hf::duration(static_cast<std::int64_t>(random() >> (1 + random() % 63)));
-    b.cap = std::max(b.base, hf::duration(static_cast<std::int64_t>(random() >> (1 + random() % 63))));
+    b.cap =
+        std::max(b.base, hf::duration(static_cast<std::int64_t>(random() >> (1 + random() % 63))));
     b.factor = 1.0 + static_cast<double>(random() % 1000) / 100.0;
     const std::uint64_t retry = 1 + (random() >> (random() % 64));
     const auto previous = hf::duration(static_cast<std::int64_t>(random() >> (1 + random() % 63)));

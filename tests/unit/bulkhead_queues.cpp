@@ -137,8 +137,9 @@ TEST_CASE("an evicted one who is destroyed before it hears of it gives nothing b
   CHECK(core.in_use() == 0);
 }
 
-TEST_CASE("codel: the first in the queue waits for the interval, in a standing queue for the target",
-          "[bulkhead]") {
+TEST_CASE(
+    "codel: the first in the queue waits for the interval, in a standing queue for the target",
+    "[bulkhead]") {
   asio::io_context context{1};
   bulkhead_core core({.limit = 1, .queue = 10, .order = queue_order::codel});
   REQUIRE(core.try_acquire());
@@ -397,7 +398,8 @@ TEST_CASE("new options keep permits, the queue and the counters", "[bulkhead]") 
   CHECK(core.refuses_at_once(1) == admission::refused);
 }
 
-TEST_CASE("an eviction from a queue that was made shorter makes one place, not more", "[bulkhead]") {
+TEST_CASE("an eviction from a queue that was made shorter makes one place, not more",
+          "[bulkhead]") {
   asio::io_context context{1};
   bulkhead_core core({.limit = 1, .queue = 3, .order = queue_order::lifo});
   REQUIRE(core.try_acquire());

@@ -93,7 +93,8 @@ TEST_CASE("chaos: the first rule that strikes decides", "[chaos]") {
 }
 
 TEST_CASE("chaos: rules draw independently of each other", "[chaos]") {
-  const hf::chaos_options plan{.rules = {{.rate = 0.5, .fault = reset}, {.rate = 0.5, .hang = true}}};
+  const hf::chaos_options plan{
+      .rules = {{.rate = 0.5, .fault = reset}, {.rate = 0.5, .hang = true}}};
   int hung = 0;
   for (std::uint64_t a = 1; a <= 10'000; ++a) {
     const auto c = choose(plan, a, 0s, nullptr);
@@ -142,8 +143,9 @@ TEST_CASE("chaos: a predicate chooses, and one that throws means no", "[chaos]")
   const hf::detail::operation a(context.get_executor(), marked);
   const hf::detail::operation b(context.get_executor(), plain);
   hf::chaos_options plan{
-      .rules = {{.only_if = [](const hf::call_context& c) { return c.tag("tenant") == "guinea pig"; },
-                 .fault = reset}}};
+      .rules = {
+          {.only_if = [](const hf::call_context& c) { return c.tag("tenant") == "guinea pig"; },
+           .fault = reset}}};
   CHECK(choose(plan, 1, 0s, &a).rule);
   CHECK_FALSE(choose(plan, 1, 0s, &b).rule);
   plan.rules[0].only_if = [](const hf::call_context&) -> bool { throw std::runtime_error("no"); };
@@ -272,32 +274,34 @@ TEST_CASE("chaos: prints every rule", "[describe]") {
     return out;
   };
   CHECK(text(chaos_core({})) == "chaos '': off, seed 1");
-  CHECK(text(chaos_core(
-            {.name = "gpt-4",
-             .seed = 9,
-             .enabled = true,
-             .rules = {{.first_attempt = 3, .last_attempt = 7, .fault = hf::failure(hf::errc::shed)},
-                       {.rate = 0.25, .from = 1min, .until = 2min, .delay = {.base = 2s}},
-                       {.first_attempt = 10, .hang = true},
-                       {.from = 5s,
-                        .only_if = [](const hf::call_context&) { return true; },
-                        .delay = {.kind = uniform, .base = 1ms, .cap = 5ms},
-                        .fault = hf::failure(std::make_exception_ptr(std::runtime_error("boom")))},
-                       {.delay = {.kind = exponential, .base = 1s, .cap = 10s}},
-                       {.delay = {.kind = exponential, .base = 1s}}}})) ==
-        "chaos 'gpt-4': on, seed 9; 100 % of attempts 3 to 7 fail: " +
-            make_error_code(hf::errc::shed).message() +
-            "; 25 % of attempts from 60s to 120s are delayed by 2s; 100 % of attempts from 10 hang; "
-            "100 % of attempts from 5s that a predicate names are delayed between 1ms and 5ms and "
-            "fail: boom; 100 % of attempts are delayed by 1s on average, at most 10s; 100 % of "
-            "attempts are delayed by 1s on average");
+  CHECK(
+      text(chaos_core(
+          {.name = "gpt-4",
+           .seed = 9,
+           .enabled = true,
+           .rules = {{.first_attempt = 3, .last_attempt = 7, .fault = hf::failure(hf::errc::shed)},
+                     {.rate = 0.25, .from = 1min, .until = 2min, .delay = {.base = 2s}},
+                     {.first_attempt = 10, .hang = true},
+                     {.from = 5s,
+                      .only_if = [](const hf::call_context&) { return true; },
+                      .delay = {.kind = uniform, .base = 1ms, .cap = 5ms},
+                      .fault = hf::failure(std::make_exception_ptr(std::runtime_error("boom")))},
+                     {.delay = {.kind = exponential, .base = 1s, .cap = 10s}},
+                     {.delay = {.kind = exponential, .base = 1s}}}})) ==
+      "chaos 'gpt-4': on, seed 9; 100 % of attempts 3 to 7 fail: " +
+          make_error_code(hf::errc::shed).message() +
+          "; 25 % of attempts from 60s to 120s are delayed by 2s; 100 % of attempts from 10 hang; "
+          "100 % of attempts from 5s that a predicate names are delayed between 1ms and 5ms and "
+          "fail: boom; 100 % of attempts are delayed by 1s on average, at most 10s; 100 % of "
+          "attempts are delayed by 1s on average");
   CHECK(to_string(uniform) == "uniform");
   CHECK(to_string(static_cast<hf::chaos_delay_kind>(9)) == "unknown");
 }
 
 TEST_CASE("chaos: threads count each attempt once", "[chaos]") {
   // Real threads.
-  chaos_core core({.enabled = true, .rules = {{.first_attempt = 3, .last_attempt = 7, .fault = reset}}});
+  chaos_core core(
+      {.enabled = true, .rules = {{.first_attempt = 3, .last_attempt = 7, .fault = reset}}});
   std::atomic<int> hits{0};
   {
     std::vector<std::jthread> threads;

@@ -143,7 +143,8 @@ TEST_CASE("failures that come and go allocate nothing", "[failure]") {
   const auto come_and_go = [] {
     std::vector<failure> some;
     some.reserve(20);
-    for (int i = 0; i < 20; ++i) some.emplace_back(errc::bulkhead_full, hf::policy_kind::bulkhead, "db");
+    for (int i = 0; i < 20; ++i)
+      some.emplace_back(errc::bulkhead_full, hf::policy_kind::bulkhead, "db");
   };
   come_and_go();
   const auto before = support::allocations();

@@ -97,8 +97,8 @@ TEST_CASE("percentiles are exact to an eighth, and never below the true one", "[
 }
 
 TEST_CASE("latencies of every size have their bucket", "[hedge]") {
-  for (const hf::duration d : {hf::duration(-5), hf::duration(0), hf::duration(1), hf::duration(1ms),
-                               hf::duration(1h), hf::duration::max()}) {
+  for (const hf::duration d : {hf::duration(-5), hf::duration(0), hf::duration(1),
+                               hf::duration(1ms), hf::duration(1h), hf::duration::max()}) {
     latency_tracker tracker(60s);
     tracker.record(d, start);
     const auto found = tracker.quantile(0.5, 1, start);

@@ -137,8 +137,8 @@ TEST_CASE("a limit that the calls do not use does not grow, but may shrink", "[a
 }
 
 TEST_CASE("the limit stays within its bounds", "[adaptive_limit]") {
-  const auto algorithm =
-      GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas, hf::limit_algorithm::aimd);
+  const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
+                                  hf::limit_algorithm::aimd);
   driver d({.algorithm = algorithm, .initial_limit = 20, .min_limit = 5, .max_limit = 40});
   std::mt19937_64 random(4);
   for (int i = 0; i < 20'000; ++i) {
@@ -155,7 +155,8 @@ TEST_CASE("the limit stays within its bounds", "[adaptive_limit]") {
   }
 }
 
-TEST_CASE("the idle latency is measured at a lower limit, which then comes back", "[adaptive_limit]") {
+TEST_CASE("the idle latency is measured at a lower limit, which then comes back",
+          "[adaptive_limit]") {
   driver d({.initial_limit = 100, .measure_idle_every = 30s});
   CHECK(d.judge(full(80ms)) == 40);  // nothing is known yet: measured at once
   REQUIRE(d.controller.measuring());

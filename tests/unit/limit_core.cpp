@@ -123,8 +123,8 @@ TEST_CASE("adaptive limit: of much traffic a share is timed, of little all", "[a
 }
 
 TEST_CASE("adaptive limit: windows of nothing but drops are judged too", "[adaptive_limit]") {
-  const auto algorithm =
-      GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas, hf::limit_algorithm::aimd);
+  const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
+                                  hf::limit_algorithm::aimd);
   driver d({.algorithm = algorithm, .initial_limit = 40});
   // Bug 47: no sample, no quantile.
   for (int i = 0; i < 20; ++i) d.batch(40, 300ms, true);
@@ -231,12 +231,15 @@ TEST_CASE("adaptive limit: prints every option", "[describe]") {
     return out;
   };
   CHECK(text({.name = "gpt-4"}) ==
-        "adaptive_limit 'gpt-4': gradient, 3 to 1000 at once from 20, judged every 1s by quantile 0.5 "
-        "of at least 10 samples, up to 1.5 times the idle latency, 30 % of a correction at once, idle "
+        "adaptive_limit 'gpt-4': gradient, 3 to 1000 at once from 20, judged every 1s by quantile "
+        "0.5 "
+        "of at least 10 samples, up to 1.5 times the idle latency, 30 % of a correction at once, "
+        "idle "
         "latency measured every 30s");
-  CHECK(text({.algorithm = hf::limit_algorithm::vegas}) ==
-        "adaptive_limit '': vegas, 3 to 1000 at once from 20, judged every 1s by quantile 0.5 of at "
-        "least 10 samples, idle latency measured every 30s");
+  CHECK(
+      text({.algorithm = hf::limit_algorithm::vegas}) ==
+      "adaptive_limit '': vegas, 3 to 1000 at once from 20, judged every 1s by quantile 0.5 of at "
+      "least 10 samples, idle latency measured every 30s");
   CHECK(text({.algorithm = hf::limit_algorithm::aimd, .slow_after = 2s}) ==
         "adaptive_limit '': aimd, 3 to 1000 at once from 20, judged every 1s by quantile 0.5 of at "
         "least 10 samples, plus 1 or times 0.9 where calls are dropped or slower than 2s");

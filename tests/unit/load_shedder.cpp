@@ -231,10 +231,12 @@ TEST_CASE("who is shed first changes with the rotation", "[shedder]") {
   for (std::uint64_t s = 1; s <= 100; ++s) before.push_back(core.level_of(priority::normal, s));
   core.add_sample(0ms, at(30s));
   unsigned moved = 0;
-  for (std::uint64_t s = 1; s <= 100; ++s) moved += before[s - 1] != core.level_of(priority::normal, s);
+  for (std::uint64_t s = 1; s <= 100; ++s)
+    moved += before[s - 1] != core.level_of(priority::normal, s);
   CHECK(moved == 0);
   core.add_sample(0ms, at(61s));
-  for (std::uint64_t s = 1; s <= 100; ++s) moved += before[s - 1] != core.level_of(priority::normal, s);
+  for (std::uint64_t s = 1; s <= 100; ++s)
+    moved += before[s - 1] != core.level_of(priority::normal, s);
   CHECK(moved > 80);
 }
 

@@ -149,6 +149,7 @@ TEST_CASE("an outer timeout shorter than an inner one is refused", "[options]") 
 TEST_CASE("chains and shared policies are checked like pipelines", "[options]") {
   const auto call = []() -> boost::asio::awaitable<int> { co_return 1; };
   CHECK_THROWS_AS(hf::resilient(call).with(hf::timeout{0s}), hf::invalid_options);
-  CHECK_THROWS_AS(hf::resilient(call).with(std::make_shared<hf::retry>(hf::retry{.max_attempts = 0})),
-                  hf::invalid_options);
+  CHECK_THROWS_AS(
+      hf::resilient(call).with(std::make_shared<hf::retry>(hf::retry{.max_attempts = 0})),
+      hf::invalid_options);
 }

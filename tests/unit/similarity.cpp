@@ -34,8 +34,9 @@ TEST_CASE("what is nearly the same is above the default threshold, what is not i
           "[similarity]") {
   const double threshold = hf::similar_options().threshold;
   const std::string question = "What is the capital of France?";
-  for (const char* same : {"what is the capital of france", "What's the capital of France?",
-                           "the capital of France, what is it?", "What is the capitol of France?"}) {
+  for (const char* same :
+       {"what is the capital of france", "What's the capital of France?",
+        "the capital of France, what is it?", "What is the capitol of France?"}) {
     CAPTURE(same);
     CHECK(compare(question, same) >= threshold);
   }
@@ -48,8 +49,8 @@ TEST_CASE("what is nearly the same is above the default threshold, what is not i
 }
 
 TEST_CASE("words with digits must be the same", "[similarity]") {
-  CHECK(compare("the weather in Berlin on the 12th of May", "the weather in Berlin on the 13th of May") ==
-        0);
+  CHECK(compare("the weather in Berlin on the 12th of May",
+                "the weather in Berlin on the 13th of May") == 0);
   CHECK(compare("version 1 of the contract", "the contract, version 1") > 0.5);
 }
 

@@ -187,8 +187,8 @@ TEST_CASE("a timer is removed from a list of expired ones", "[timer_wheel]") {
   CHECK(drain(expired) == std::vector{&later});
 }
 
-// Every timer expires neither before its time nor more than a tick after it (or after the insertion,
-// where its time had passed), whatever else comes and goes.
+// Every timer expires neither before its time nor more than a tick after it (or after the
+// insertion, where its time had passed), whatever else comes and goes.
 TEST_CASE("model check against a multimap", "[timer_wheel]") {
   const auto seed = GENERATE(range(1u, 41u));
   std::mt19937_64 random(seed);

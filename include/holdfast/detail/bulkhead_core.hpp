@@ -35,8 +35,8 @@ struct drain_wait {
 /// How many permits are free and how many operations wait is one word: permits are taken with one
 /// compare-and-swap and given back with one addition as long as nobody waits. While somebody does,
 /// nothing free is given to anybody but by the queue, so nobody can overtake. The number of free
-/// permits, and not of those taken, is kept, so that a change of the limit is one addition too; it is
-/// negative while more are out than a lowered limit allows.
+/// permits, and not of those taken, is kept, so that a change of the limit is one addition too; it
+/// is negative while more are out than a lowered limit allows.
 class bulkhead_core {
  public:
   explicit bulkhead_core(bulkhead_options options);
@@ -57,8 +57,8 @@ class bulkhead_core {
     if (word_.fetch_add(weight, std::memory_order_release) >= waiting_one) [[unlikely]] serve();
   }
 
-  /// Why a call that found nothing free is refused, where that is so whatever it is and no wait need
-  /// be prepared for it; otherwise `admission::queued`: it has to ask.
+  /// Why a call that found nothing free is refused, where that is so whatever it is and no wait
+  /// need be prepared for it; otherwise `admission::queued`: it has to ask.
   admission refuses_at_once(unsigned weight) const noexcept {
     const std::uint64_t seen = word_.load(std::memory_order_relaxed);
     if (seen & closed_bit) return admission::closed;
@@ -148,7 +148,8 @@ class bulkhead_core {
   bool closed_ = false;
   bool backlogged_ = false;          // the queue has not been empty for an interval
   time_point backlogged_since_{};    // when somebody last found it empty
-  std::array<lane, priority_count> lanes_;  // only the first is used unless the order is by priority
+  std::array<lane, priority_count>
+      lanes_;  // only the first is used unless the order is by priority
   drain_wait* drains_ = nullptr;
 };
 

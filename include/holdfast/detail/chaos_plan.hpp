@@ -14,8 +14,8 @@ struct chaos_choice {
   duration delay = duration::zero();
 };
 
-/// Decides for the attempt of this number, `elapsed` after the first one: a pure function, so that a
-/// run whose attempts come in the same order is struck in the same places. `context` is for the
+/// Decides for the attempt of this number, `elapsed` after the first one: a pure function, so that
+/// a run whose attempts come in the same order is struck in the same places. `context` is for the
 /// rules' predicates; null: they are not asked.
 chaos_choice choose(const chaos_options& plan, std::uint64_t attempt, duration elapsed,
                     const call_context* context);

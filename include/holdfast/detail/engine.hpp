@@ -74,8 +74,9 @@ asio::awaitable<result<T>> start_link(const Stack& stack, std::size_t at, operat
   return std::move(*started);
 }
 
-/// Lets the link of the fallback layer `at` answer in place of `outcome`. It runs as an operation of
-/// its own within this one. A coroutine apart, so that calls that go well do not carry its frame.
+/// Lets the link of the fallback layer `at` answer in place of `outcome`. It runs as an operation
+/// of its own within this one. A coroutine apart, so that calls that go well do not carry its
+/// frame.
 template <class T, class Stack>
 asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation& op,
                                    outcome_slot<T>& outcome) {
@@ -107,8 +108,8 @@ asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation
 /// Runs one operation: walks down the layers, makes the attempt, walks up again, and does every
 /// wait in between. The only coroutine of ours in the way of a call.
 ///
-/// `Stack` is a layer stack or a pointer to one that outlives the operation. The frame is kept below
-/// the size that Asio recycles: what a call that goes well does not need lives elsewhere.
+/// `Stack` is a layer stack or a pointer to one that outlives the operation. The frame is kept
+/// below the size that Asio recycles: what a call that goes well does not need lives elsewhere.
 template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
                                          call_options options) {
@@ -177,7 +178,8 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
         fail_with_current_exception(outcome);
       }
       op.disarm();
-      if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value()) [[likely]] {
+      if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value())
+          [[likely]] {
         v = verdict::success;
         op.start_edge<stack_type::reads_time>();
       } else {

@@ -8,6 +8,7 @@
 #include <holdfast/policy/hedge.hpp>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace holdfast::detail {
@@ -40,17 +41,27 @@ class hedge_core {
   void count_hedge() noexcept { hedges_.fetch_add(1, std::memory_order_relaxed); }
   void count_win() noexcept { won_.fetch_add(1, std::memory_order_relaxed); }
 
+  /// Takes one more attempt out of the budget, if there is one.
+  bool allow_hedge(time_point now) {
+    if (!budget_ || budget_->try_reserve(now)) return true;
+    suppressed_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+
+  const std::optional<retry_budget>& budget() const noexcept { return budget_; }
   const std::string& name() const noexcept { return name_; }
   hedge_snapshot snapshot(time_point now) const;
   void describe(std::string& out) const;
 
  private:
   const std::string name_;
+  std::optional<retry_budget> budget_;
   mutable std::mutex mutex_;
   std::shared_ptr<rules> rules_;
   std::atomic<std::uint64_t> operations_{0};
   std::atomic<std::uint64_t> hedges_{0};
   std::atomic<std::uint64_t> won_{0};
+  std::atomic<std::uint64_t> suppressed_{0};
 };
 
 }  // namespace holdfast::detail

@@ -41,7 +41,10 @@ class hedge_plan {
     return v == verdict::failure && may_start();
   }
 
-  /// No further attempts are started.
+  /// No further attempts are started; those that run go on.
+  void start_no_more() noexcept { limit_ = started_; }
+
+  /// No further attempts are started, and what still runs has lost.
   void settle() noexcept { settled_ = true; }
 
   /// Whether the outcome is known, so that attempts that still run have lost.

@@ -81,6 +81,7 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
  private:
   bool hedging() const noexcept;
   void start_next();
+  bool start_hedge();
   void ended(unsigned attempt, bool may_resume_inline, std::exception_ptr thrown = {});
   void stop_losers();
   void record(unsigned attempt, verdict v);
@@ -237,7 +238,8 @@ class hedged_attempt {
     resumption waiter;
     waiter.store(std::forward<Handler>(handler));
     if (r->on_own_strand()) {
-      asio::dispatch(r->executor(), [r, w = std::move(waiter)]() mutable { r->begin(std::move(w)); });
+      asio::dispatch(r->executor(),
+                     [r, w = std::move(waiter)]() mutable { r->begin(std::move(w)); });
     } else {
       r->begin(std::move(waiter));
     }
@@ -247,7 +249,8 @@ class hedged_attempt {
     op.attempt_over(result_.timed_out);
     op.attempts_started += result_.attempts - 1;  // the first is counted already
     outcome.emplace(std::move(*result_.outcome));
-    if (inner_stack::size > 0 && outcome->has_error()) op.attribute_timeout(outcome->assume_error());
+    if (inner_stack::size > 0 && outcome->has_error())
+      op.attribute_timeout(outcome->assume_error());
   }
 
  private:

@@ -13,8 +13,9 @@ namespace holdfast::detail {
 ///
 /// Where the algorithm compares with the idle latency, this is what measures it. Under a binding
 /// limit every latency that can be seen is that of a queue which the limit itself allows, so from
-/// time to time the limit is lowered for a window, and further as long as the latency falls with it:
-/// then a queue is still there. Windows with little in flight give the idle latency for nothing.
+/// time to time the limit is lowered for a window, and further as long as the latency falls with
+/// it: then a queue is still there. Windows with little in flight give the idle latency for
+/// nothing.
 class limit_controller {
  public:
   explicit limit_controller(const adaptive_limit_options& o);

@@ -52,7 +52,8 @@ class limit_core {
   }
   void count_refusal() noexcept { refused_.fetch_add(1, std::memory_order_relaxed); }
 
-  /// Gives the place back. To be called once for each admission, before what the call says is added.
+  /// Gives the place back. To be called once for each admission, before what the call says is
+  /// added.
   void release() noexcept { word_.fetch_sub(1, std::memory_order_release); }
 
   /// Whether the window may be over: for calls that are not timed.

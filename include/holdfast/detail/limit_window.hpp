@@ -33,9 +33,9 @@ struct limit_window {
   }
 };
 
-/// What dropped calls make of a limit: down by their share, at most by half. Together with the small
-/// growth that is left to an algorithm meanwhile, a service that drops calls for reasons of its own
-/// is not throttled to nothing.
+/// What dropped calls make of a limit: down by their share, at most by half. Together with the
+/// small growth that is left to an algorithm meanwhile, a service that drops calls for reasons of
+/// its own is not throttled to nothing.
 inline double after_drops(double limit, double drop_share) noexcept {
   return limit * std::max(0.5, 1.0 - drop_share);
 }

@@ -19,9 +19,9 @@ namespace holdfast::detail {
 /// Decides which calls are shed: a pure function of times, samples and identities.
 ///
 /// Each class of priority is divided into 128 cohorts, among which the sessions are spread. The
-/// cursor separates the levels (class, then cohort) that are admitted from those that are not. At the
-/// end of each window it is moved to where, going by the arrivals of the window, the number of calls
-/// that the next window ought to admit is reached.
+/// cursor separates the levels (class, then cohort) that are admitted from those that are not. At
+/// the end of each window it is moved to where, going by the arrivals of the window, the number of
+/// calls that the next window ought to admit is reached.
 class load_shedder_core {
  public:
   static constexpr unsigned cohorts = 128;

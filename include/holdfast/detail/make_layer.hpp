@@ -104,9 +104,10 @@ constexpr void check_order() {
     static_assert(!inner::template contains<policy_kind::cache>,
                   "holdfast: two caches in one stack keep every answer twice and for longer than "
                   "either is told to; keep one of them.");
-    static_assert(!inside_fallback,
-                  "holdfast: a cache around a fallback keeps the fallback's answers as if they were "
-                  "the service's; add .with(cache) before .fallback(...).");
+    static_assert(
+        !inside_fallback,
+        "holdfast: a cache around a fallback keeps the fallback's answers as if they were "
+        "the service's; add .with(cache) before .fallback(...).");
   }
   if constexpr (Layer::kind == policy_kind::circuit_breaker) {
     static_assert(!inner::template contains<policy_kind::cache>,
@@ -192,9 +193,10 @@ auto add_policy(layer_stack<Classifier, Inner...> stack, const P& p) {
     check_order<hedge_layer<inner>, Classifier, Inner...>();
     for_each_timeout(stack, [](const timeout_layer& t) { check_detach_and_hedge(t.detaches()); });
     Classifier classifier = stack.classifier;
+    hedge_layer<inner> layer(std::move(stack), p);
+    report_calls_once(layer.inner().layers, layer);
     return layer_stack<Classifier, hedge_layer<inner>>(
-        std::move(classifier),
-        std::tuple<hedge_layer<inner>>(hedge_layer<inner>(std::move(stack), p.core())));
+        std::move(classifier), std::tuple<hedge_layer<inner>>(std::move(layer)));
   } else if constexpr (requires { p.get(); }) {
     return add_policy(std::move(stack), *p);
   } else {
@@ -212,8 +214,9 @@ auto with_classifier(Layer layer, const Other&) {
 template <class Inner, class Other>
 auto with_classifier(hedge_layer<Inner> layer, const Other& other) {
   auto core = layer.core();
+  const auto budget = layer.budget();
   auto inner = replace_classifier(std::move(layer).inner(), other);
-  return hedge_layer<decltype(inner)>(std::move(inner), std::move(core));
+  return hedge_layer<decltype(inner)>(std::move(inner), std::move(core), budget);
 }
 
 template <class Classifier, class... Layers, class Other>

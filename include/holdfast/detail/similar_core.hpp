@@ -30,8 +30,8 @@ struct similar_options {
   /// Answers older than that are not given. At least zero; zero: no bound.
   duration max_age = std::chrono::hours(1);
 
-  /// Compares the question that is asked with one that was answered: 0 to 1, or more is more. Called
-  /// for each kept answer, without a lock, from any thread. Null: words and trigrams; see
+  /// Compares the question that is asked with one that was answered: 0 to 1, or more is more.
+  /// Called for each kept answer, without a lock, from any thread. Null: words and trigrams; see
   /// `similar_answers`.
   std::function<double(std::string_view asked, std::string_view kept)> similarity = nullptr;
 

@@ -28,8 +28,8 @@
 ///   verdict settle(frame&, operation&,                 the outcome, or replaces it
 ///                  std::optional<result<T>>&, verdict) const;
 ///   bool frame::refreshes() const;                     after `step::answer` on the way down: the
-///                                                      layers below are to be run once more, in the
-///                                                      background
+///                                                      layers below are to be run once more, in
+///                                                      the background
 ///   auto refresher(frame&) const;                      the layer that stands in its place there
 ///   duration refresh_timeout() const;
 
@@ -88,7 +88,8 @@ asio::awaitable<void> run_in_background(Stack stack, Call call, time_point deadl
                                         bool idempotent, std::optional<tag_set> tags) {
   static_cast<void>(co_await run_operation<T>(
       static_cast<const Stack*>(&stack), std::move(call),
-      call_options{.deadline = deadline, .idempotent = idempotent, .tags = tags ? &*tags : nullptr}));
+      call_options{
+          .deadline = deadline, .idempotent = idempotent, .tags = tags ? &*tags : nullptr}));
 }
 
 /// Starts that, from the layer `at` inwards.
@@ -118,7 +119,8 @@ template <class T, class Stack, class Call>
 template <class Stack>
 bool refreshes(const Stack& stack, typename Stack::frames& frames, std::size_t at) {
   bool wanted = false;
-  with_typed(stack, frames, at, [&](const auto&, auto& frame, auto) { wanted = frame.refreshes(); });
+  with_typed(stack, frames, at,
+             [&](const auto&, auto& frame, auto) { wanted = frame.refreshes(); });
   return wanted;
 }
 

@@ -50,8 +50,8 @@ class wait_state : private timer_entry {
 
   /// Ends the wait with a permit. False if it has already ended otherwise: the permit is not taken.
   /// Where the operation is suspended it is moved to `resumed`, to be posted by the caller when it
-  /// holds no lock: an executor that is shutting down destroys what is posted to it, there and then.
-  /// The operation's context does not go before that is done.
+  /// holds no lock: an executor that is shutting down destroys what is posted to it, there and
+  /// then. The operation's context does not go before that is done.
   bool grant(resumption& resumed) noexcept {
     // Before the end of the wait, after which this object and its context may go at any time.
     auto& pins = time_->pins();

@@ -27,14 +27,15 @@ namespace holdfast {
 /// It belongs inside the `retry`, as each attempt is a sample of its own.
 ///
 /// A handle: copies share the limit, and operations keep it alive. Thread safety: safe, from any
-/// thread and executor. Cost: two atomic operations per call; a few hundred calls per window are timed
-/// with the precise clock and noted under a short lock; no allocation.
+/// thread and executor. Cost: two atomic operations per call; a few hundred calls per window are
+/// timed with the precise clock and noted under a short lock; no allocation.
 class adaptive_limit {
  public:
   using options = adaptive_limit_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit adaptive_limit(options o = {}) : core_(std::make_shared<detail::limit_core>(std::move(o))) {}
+  explicit adaptive_limit(options o = {})
+      : core_(std::make_shared<detail::limit_core>(std::move(o))) {}
 
   std::string_view name() const noexcept { return core_->name(); }
 
@@ -56,9 +57,9 @@ class adaptive_limit {
   /// changed, if an option is out of range. Thread safety: safe.
   void reconfigure(options o) { core_->reconfigure(std::move(o)); }
 
-  /// Calls `listener` after each change of the limit, in order, one at a time, outside every lock; on
-  /// the thread that happens to be there. It may use the limit. An exception out of it is counted in
-  /// the snapshot and changes nothing else. Ends with the subscription.
+  /// Calls `listener` after each change of the limit, in order, one at a time, outside every lock;
+  /// on the thread that happens to be there. It may use the limit. An exception out of it is
+  /// counted in the snapshot and changes nothing else. Ends with the subscription.
   [[nodiscard]] subscription on_change(std::function<void(const limit_change&)> listener) {
     return core_->on_change(std::move(listener));
   }

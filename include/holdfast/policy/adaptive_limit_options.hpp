@@ -48,8 +48,8 @@ struct adaptive_limit_options {
   double smoothing = 0.3;
 
   /// Gradient and Vegas: how often the idle latency is measured anew while the limit binds, at 0.4
-  /// of the limit for a window. Jittered by half of it either way, so that the clients of a service do
-  /// not do it together. At least `window`.
+  /// of the limit for a window. Jittered by half of it either way, so that the clients of a service
+  /// do not do it together. At least `window`.
   duration measure_idle_every = std::chrono::seconds(30);
 
   /// AIMD: what the limit is multiplied by where calls are dropped or too slow. 0.5 to 0.99.

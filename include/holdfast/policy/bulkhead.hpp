@@ -20,8 +20,8 @@ namespace holdfast {
 ///
 /// A call that finds no permit free waits in a queue, if there is one, until it is given a permit,
 /// until its deadline, or for `max_queue_time`; otherwise it is refused with `errc::bulkhead_full`.
-/// `order` says who is served next. The permit is held while everything below in the stack runs, and
-/// comes back on every exit: completion, exception, cancellation, destruction of the executor.
+/// `order` says who is served next. The permit is held while everything below in the stack runs,
+/// and comes back on every exit: completion, exception, cancellation, destruction of the executor.
 ///
 /// A call takes as many permits as `call_options::weight` says. One that weighs more than the limit
 /// is refused with `errc::too_heavy`; the next in the queue waits until enough are free, and nobody
@@ -35,7 +35,8 @@ class bulkhead {
   using options = bulkhead_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit bulkhead(options o = {}) : core_(std::make_shared<detail::bulkhead_core>(std::move(o))) {}
+  explicit bulkhead(options o = {})
+      : core_(std::make_shared<detail::bulkhead_core>(std::move(o))) {}
 
   std::string_view name() const noexcept { return core_->name(); }
   unsigned limit() const noexcept { return core_->limit(); }
@@ -62,15 +63,15 @@ class bulkhead {
   /// Throws `invalid_options` where the limit is out of range.
   void resize(unsigned limit) { core_->resize(limit); }
 
-  /// Refuses new calls and those in the queue with `errc::shutting_down`, for good. Calls that hold a
-  /// permit go on.
+  /// Refuses new calls and those in the queue with `errc::shutting_down`, for good. Calls that hold
+  /// a permit go on.
   void close() noexcept { core_->close(); }
 
   /// Closes the bulkhead and waits until the last permit is back.
   ///
   /// Completes with `void(error_code)`: no error once nothing runs any more, `operation_aborted` if
-  /// cancelled (every cancellation type); the bulkhead stays closed. Never completes from within this
-  /// function. Several may wait. Cost: one allocation.
+  /// cancelled (every cancellation type); the bulkhead stays closed. Never completes from within
+  /// this function. Several may wait. Cost: one allocation.
   template <class Token = asio::deferred_t>
   auto drain(Token&& token = {}) {
     close();

@@ -33,12 +33,12 @@ struct bulkhead_options {
   /// Appears in failures and `describe()`. May be empty.
   std::string name = {};
 
-  /// How many calls may run at once; the sum of their weights, where `call_options::weight` is used.
-  /// 1 to 1,000,000,000.
+  /// How many calls may run at once; the sum of their weights, where `call_options::weight` is
+  /// used. 1 to 1,000,000,000.
   unsigned limit = 25;
 
-  /// How many operations may wait for a permit. Zero: none, a full bulkhead refuses at once. At most
-  /// 1,000,000,000.
+  /// How many operations may wait for a permit. Zero: none, a full bulkhead refuses at once. At
+  /// most 1,000,000,000.
   unsigned queue = 0;
 
   /// The longest wait in the queue. At least zero; zero: bounded by the operation's deadline only.
@@ -47,8 +47,8 @@ struct bulkhead_options {
   /// Who is served next.
   queue_order order = queue_order::fifo;
 
-  /// `queue_order::codel` only: the longest wait while the queue is empty now and then, and how long
-  /// it must not have been empty to be called a standing queue. At least `codel_target`.
+  /// `queue_order::codel` only: the longest wait while the queue is empty now and then, and how
+  /// long it must not have been empty to be called a standing queue. At least `codel_target`.
   duration codel_interval = std::chrono::milliseconds(100);
 
   /// `queue_order::codel` only: the longest wait in a standing queue. More than zero.
@@ -58,7 +58,7 @@ struct bulkhead_options {
 /// A bulkhead at one instant.
 struct bulkhead_snapshot {
   unsigned limit;
-  unsigned in_use;          ///< Permits given out; above the limit for a while after it was lowered.
+  unsigned in_use;  ///< Permits given out; above the limit for a while after it was lowered.
   unsigned waiting;         ///< Operations in the queue.
   bool closed;
   bool standing_queue;      ///< `queue_order::codel`: the queue has not been empty for an interval.

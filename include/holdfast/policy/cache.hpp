@@ -23,26 +23,27 @@ namespace holdfast {
 ///     auto guard = hf::pipeline().with(hf::timeout{2s}).with(answers);
 ///     auto answer = co_await guard(ask, {.cache_key = question});
 ///
-/// A call without a key passes the cache by. A key whose answer is fresh is answered without a call.
-/// Of the operations that ask for another key at the same time one, the leader, makes the call, and
-/// the others wait for its outcome, each until its own deadline, whatever their executors. A
-/// follower that is cancelled leaves; where the leader is cancelled, destroyed or out of time, the
-/// follower that has waited longest makes the call instead. Values and failures are shared alike;
-/// cancellations are neither shared nor kept, and refusals by policies are shared and not kept.
-/// Shared failures and kept ones are `neutral`, faults of the request excepted.
+/// A call without a key passes the cache by. A key whose answer is fresh is answered without a
+/// call. Of the operations that ask for another key at the same time one, the leader, makes the
+/// call, and the others wait for its outcome, each until its own deadline, whatever their
+/// executors. A follower that is cancelled leaves; where the leader is cancelled, destroyed or out
+/// of time, the follower that has waited longest makes the call instead. Values and failures are
+/// shared alike; cancellations are neither shared nor kept, and refusals by policies are shared and
+/// not kept. Shared failures and kept ones are `neutral`, faults of the request excepted.
 ///
-/// With `stale_while_revalidate` or `refresh_ahead` the call is copied and run in the background, on
-/// the executor of the operation that found the old answer, with the policies that are inside the
-/// cache and beyond that operation's end: it must own, or share, what it uses. A call that cannot
-/// be copied, an awaitable for example, is made by that operation itself, which then waits for it.
+/// With `stale_while_revalidate` or `refresh_ahead` the call is copied and run in the background,
+/// on the executor of the operation that found the old answer, with the policies that are inside
+/// the cache and beyond that operation's end: it must own, or share, what it uses. A call that
+/// cannot be copied, an awaitable for example, is made by that operation itself, which then waits
+/// for it.
 ///
 /// A call must not ask the same cache for its own key: it would wait for itself.
 ///
 /// A handle: copies share the cache, and operations keep it alive. Thread safety: safe, from any
-/// thread and executor. Cost: a hit takes one short lock, allocates nothing, and copies the value; a
-/// miss allocates the flight, the outcome, and the entry with its key; to follow allocates a ticket
-/// and, once for each operation, a wait. `Value` must be copyable; values of one key are read by
-/// several threads at once.
+/// thread and executor. Cost: a hit takes one short lock, allocates nothing, and copies the value;
+/// a miss allocates the flight, the outcome, and the entry with its key; to follow allocates a
+/// ticket and, once for each operation, a wait. `Value` must be copyable; values of one key are
+/// read by several threads at once.
 template <class Value>
 class cache {
  public:
@@ -99,8 +100,9 @@ class cache {
   auto link() const { return detail::cache_link<Value>(store_); }
 
   /// Replaces the options, for new questions. What is kept stays, with the time it was given, as
-  /// far as the new bounds allow; fetches under way go on. The name stays. The cache remains split as
-  /// it was made. Throws `invalid_options`, and changes nothing, where an option is out of range.
+  /// far as the new bounds allow; fetches under way go on. The name stays. The cache remains split
+  /// as it was made. Throws `invalid_options`, and changes nothing, where an option is out of
+  /// range.
   void reconfigure(options o) { store_->reconfigure(std::move(o)); }
 
   /// The counts, and what is kept. Cost: locks one part after the other.

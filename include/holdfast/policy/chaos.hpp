@@ -21,9 +21,9 @@ namespace holdfast {
 /// it as the call's own doing. Which attempts it strikes follows from the seed and from the
 /// attempts' numbers alone. The caller's cancellation ends a delay or a hang at once.
 ///
-/// A handle: copies share the switch, the count and the plan, and operations keep them alive. Thread
-/// safety: safe, from any thread and executor. Cost while off: a relaxed load. While on: a short
-/// lock per attempt; a delay or a hang allocates what the wait needs.
+/// A handle: copies share the switch, the count and the plan, and operations keep them alive.
+/// Thread safety: safe, from any thread and executor. Cost while off: a relaxed load. While on: a
+/// short lock per attempt; a delay or a hang allocates what the wait needs.
 class chaos {
  public:
   using options = chaos_options;
@@ -44,9 +44,10 @@ class chaos {
   /// What it has done since it was last switched on.
   chaos_snapshot snapshot() const { return core_->snapshot(); }
 
-  /// Replaces the rules and the seed for attempts that begin from now on. The switch stays as it is,
-  /// whatever `enabled` says, so that no new configuration undoes a `disable`; the counts and the
-  /// name stay, too. Throws `invalid_options`, with nothing changed, if an option is out of range.
+  /// Replaces the rules and the seed for attempts that begin from now on. The switch stays as it
+  /// is, whatever `enabled` says, so that no new configuration undoes a `disable`; the counts and
+  /// the name stay, too. Throws `invalid_options`, with nothing changed, if an option is out of
+  /// range.
   void reconfigure(options o) { core_->reconfigure(std::move(o)); }
 
   /// Calls `listener` for each attempt that is struck, before anything happens to it; in order, one

@@ -45,7 +45,8 @@ struct chaos_rule {
   std::uint64_t first_attempt = 1;
   std::uint64_t last_attempt = std::numeric_limits<std::uint64_t>::max();
 
-  /// The time from this moment up to, and without, that one. At least zero, and `until` after `from`.
+  /// The time from this moment up to, and without, that one. At least zero, and `until` after
+  /// `from`.
   duration from = duration::zero();
   duration until = duration::max();
 
@@ -53,7 +54,8 @@ struct chaos_rule {
   /// operation's executor; an exception out of it means false.
   std::function<bool(const call_context&)> only_if = nullptr;
 
-  /// What happens first: the attempt is held up. The deadline cuts it short, as it would a slow call.
+  /// What happens first: the attempt is held up. The deadline cuts it short, as it would a slow
+  /// call.
   chaos_delay delay = {};
 
   /// The attempt never gets an answer: it ends at the deadline or by its caller's cancellation.

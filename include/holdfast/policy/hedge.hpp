@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer.hpp>
+#include <holdfast/policy/retry_budget.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,12 +42,18 @@ struct hedge_options {
 
   /// Hedges calls that are not idempotent (`call_options::idempotent`) as well.
   bool hedge_non_idempotent = false;
+
+  /// Every attempt beside the first is taken out of it, when it is started; where it is spent, the
+  /// attempts that run go on alone. The object that retries use may serve here too. Empty: none.
+  /// Not changed by `reconfigure`.
+  std::optional<retry_budget> budget = std::nullopt;
 };
 
 struct hedge_snapshot {
   std::uint64_t operations;    ///< Operations that came through.
   std::uint64_t hedges;        ///< Attempts started beside or after a first one.
   std::uint64_t hedges_won;    ///< Operations that such an attempt answered.
+  std::uint64_t suppressed;    ///< Attempts that the budget did not allow.
   duration delay;              ///< The delay that the next operation gets.
 };
 
@@ -77,11 +86,15 @@ class hedge {
 
   std::string_view name() const noexcept;
 
+  /// The budget that it draws on, if there is one.
+  const std::optional<retry_budget>& budget() const noexcept;
+
   /// What the hedge has seen so far.
   hedge_snapshot snapshot(time_point now = clock::now()) const;
 
   /// Puts new options in place of the old, for operations that start from now on. Latencies and
-  /// counters stay, unless the window changes. Throws `invalid_options`, and then changes nothing.
+  /// counters stay, unless the window changes; so do the name and the budget. Throws
+  /// `invalid_options`, and then changes nothing.
   void reconfigure(options o);
 
   const std::shared_ptr<detail::hedge_core>& core() const noexcept { return core_; }
@@ -104,15 +117,29 @@ class hedge_layer {
   using inner_stack = Inner;
   struct frame {};
 
-  hedge_layer(Inner inner, std::shared_ptr<hedge_core> core)
-      : inner_(std::move(inner)), core_(std::move(core)) {}
+  hedge_layer(Inner inner, const hedge& h)
+      : inner_(std::move(inner)), core_(h.core()), budget_(h.budget()) {}
+  hedge_layer(Inner inner, std::shared_ptr<hedge_core> core, budget_use budget)
+      : inner_(std::move(inner)), core_(std::move(core)), budget_(budget) {}
 
-  step enter(frame&, operation&) const noexcept { return step::go; }
-  step leave(frame&, operation&, verdict) const noexcept { return step::go; }
+  step enter(frame&, operation& op) const noexcept {
+    budget_.on_call(op);
+    return step::go;
+  }
+  step leave(frame&, operation&, verdict v) const noexcept {
+    if (is_answer(v)) {
+      budget_.on_success();
+    } else {
+      budget_.on_failure(v);
+    }
+    return step::go;
+  }
 
   const Inner& inner() const& noexcept { return inner_; }
   Inner&& inner() && noexcept { return std::move(inner_); }
   const std::shared_ptr<hedge_core>& core() const noexcept { return core_; }
+  budget_use& budget() noexcept { return budget_; }
+  const budget_use& budget() const noexcept { return budget_; }
 
   void describe(std::string& out) const;
   double amplification() const { return hedge_amplification(*core_) * inner_.amplification(); }
@@ -120,6 +147,7 @@ class hedge_layer {
  private:
   Inner inner_;
   std::shared_ptr<hedge_core> core_;
+  budget_use budget_;
 };
 
 template <class Inner>

@@ -19,18 +19,18 @@ namespace holdfast {
 /// Overload is seen by the time that calls spend in the queues below (`overload_signal`). While it
 /// lasts, every window admits a little less than the one before: first without the least important
 /// class of `call_options::priority`, within a class without one group of sessions after the other.
-/// All calls of a session fare alike: a task of several calls is not begun if it cannot be finished.
-/// A session is `call_options::session`, else the tenant; calls that name neither are shed by chance.
-/// Calls of `priority::critical` are never shed for overload.
+/// All calls of a session fare alike: a task of several calls is not begun if it cannot be
+/// finished. A session is `call_options::session`, else the tenant; calls that name neither are
+/// shed by chance. Calls of `priority::critical` are never shed for overload.
 ///
-/// Where `capacity` is set, a tenant that already has its fair share of it in flight is refused too,
-/// whatever the load; calls without a tenant are counted and not bounded.
+/// Where `capacity` is set, a tenant that already has its fair share of it in flight is refused
+/// too, whatever the load; calls without a tenant are counted and not bounded.
 ///
 /// The method is DAGOR (Zhou et al., SoCC 2018). Put it around the bulkhead whose queue it watches.
 ///
 /// A handle: copies share the load shedder, and operations keep it alive. Thread safety: safe, from
-/// any thread and executor. Cost: one atomic addition per call, and four more atomic operations where
-/// `capacity` is set; once per window some hundred nanoseconds for the call that ends it; no
+/// any thread and executor. Cost: one atomic addition per call, and four more atomic operations
+/// where `capacity` is set; once per window some hundred nanoseconds for the call that ends it; no
 /// allocation.
 class load_shedder {
  public:

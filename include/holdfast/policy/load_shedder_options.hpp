@@ -58,13 +58,13 @@ struct load_shedder_options {
   unsigned capacity = 0;
 
   /// A tenant may hold this many times as many calls as the capacity has left. A tenant that is
-  /// alone can hold `burst / (burst + 1)` of the capacity, each of n that want more than they can get
-  /// `burst / (n * burst + 1)`; what is left over lets others in at once. 1 to 1000. (Choudhury and
-  /// Hahne: "Dynamic queue length thresholds for shared-memory packet switches", 1998.)
+  /// alone can hold `burst / (burst + 1)` of the capacity, each of n that want more than they can
+  /// get `burst / (n * burst + 1)`; what is left over lets others in at once. 1 to 1000. (Choudhury
+  /// and Hahne: "Dynamic queue length thresholds for shared-memory packet switches", 1998.)
   unsigned tenant_burst = 4;
 
-  /// How often the order in which sessions are shed changes, so that it is not always the same ones.
-  /// At least a second.
+  /// How often the order in which sessions are shed changes, so that it is not always the same
+  /// ones. At least a second.
   duration rotate_every = std::chrono::hours(1);
 };
 
@@ -72,11 +72,12 @@ struct load_shedder_options {
 struct load_shedder_snapshot {
   bool overloaded;                ///< In the window before.
   duration mean;                  ///< Of the signal, in the window before.
-  double admitted;                ///< The share of the arrivals of the window before that would pass now.
+  double admitted;  ///< The share of the arrivals of the window before that would pass now.
   std::uint64_t windows;          ///< Judged since construction.
   std::uint64_t overloaded_windows;
   std::uint64_t shed;             ///< Calls shed since construction, both reasons.
-  std::array<std::uint64_t, priority_count> shed_by_priority;  ///< Shed as less important, by class.
+  std::array<std::uint64_t, priority_count>
+      shed_by_priority;           ///< Shed as less important, by class.
   std::uint64_t shed_over_share;  ///< Shed because their tenant held its fair share.
   unsigned in_flight;             ///< Counted only where `capacity` is set.
 };

@@ -65,9 +65,9 @@ class similar_link {
 /// "without") is not noticed; only words with digits must be the same. Where meaning counts, give a
 /// function that compares embeddings.
 ///
-/// A handle: copies share what is kept. Thread safety: safe, from any thread. Cost: a search compares
-/// with every kept answer; it runs only where everything before it in
-/// the chain has failed. To keep an answer costs three allocations and a look at every key.
+/// A handle: copies share what is kept. Thread safety: safe, from any thread. Cost: a search
+/// compares with every kept answer; it runs only where everything before it in the chain has
+/// failed. To keep an answer costs three allocations and a look at every key.
 template <class Value>
 class similar_answers {
  public:
@@ -114,8 +114,8 @@ class similar_answers {
 
   std::size_t size() const { return core_->size(); }
 
-  /// Replaces the options, except the name. What is kept stays as far as the new bound allows. Throws
-  /// `invalid_options`, and changes nothing, where an option is out of range.
+  /// Replaces the options, except the name. What is kept stays as far as the new bound allows.
+  /// Throws `invalid_options`, and changes nothing, where an option is out of range.
   void reconfigure(options o) { core_->reconfigure(std::move(o)); }
 
  private:

@@ -50,7 +50,8 @@ class timeout_layer {
   timeout_layer(const timeout& options, bool around_attempts);
 
   step enter(frame& f, operation& op) const noexcept {
-    if (detach_ && detach_->running.load(std::memory_order_relaxed) >= detach_->limit) [[unlikely]] {
+    if (detach_ && detach_->running.load(std::memory_order_relaxed) >= detach_->limit)
+        [[unlikely]] {
       return refuse(op);
     }
     f.outer = op.limit;

@@ -63,9 +63,10 @@ TEST_CASE("cancellation sweep: detaching timeout") {
 TEST_CASE("cancellation sweep: retry") {
   const auto retry = with(hf::retry{
       .max_attempts = 3, .wait = {.kind = backoff_kind::constant, .base = 3ms, .cap = 3ms}});
-  sweep_all({.name = "third time lucky",
-             .acts = {{.lasts = 1ms, .fails = true}, {.lasts = 1ms, .fails = true}, {.lasts = 1ms}}},
-            retry);
+  sweep_all(
+      {.name = "third time lucky",
+       .acts = {{.lasts = 1ms, .fails = true}, {.lasts = 1ms, .fails = true}, {.lasts = 1ms}}},
+      retry);
   sweep_all({.name = "out of attempts",
              .acts = {{.lasts = 1ms, .fails = true}},
              .expect = [](auto& r) { return r.has_error() && r.error().code() == failed_code(); }},
@@ -89,7 +90,8 @@ TEST_CASE("cancellation sweep: circuit breaker") {
     REQUIRE(w.breaker.state() == hf::breaker_state::open);
     w.time->run_for(11ms);
   };
-  sweep_all({.name = "a probe that succeeds", .acts = {{.lasts = 1ms}}, .prepare = opened}, breaker);
+  sweep_all({.name = "a probe that succeeds", .acts = {{.lasts = 1ms}}, .prepare = opened},
+            breaker);
   sweep_all({.name = "a probe that fails",
              .acts = {{.lasts = 1ms, .fails = true}},
              .prepare = opened,

@@ -61,7 +61,8 @@ asio::awaitable<void> session(shop& s, int operations) {
       co_return 1;
     };
     const hf::result<int> r = co_await pipe(
-        call, {.priority = static_cast<priority>(chance() % 5), .weight = weight, .tenant = tenant});
+        call,
+        {.priority = static_cast<priority>(chance() % 5), .weight = weight, .tenant = tenant});
     ++s.by_code[r ? 0 : static_cast<std::size_t>(r.error().code().value())];
   }
   ++s.ended;
