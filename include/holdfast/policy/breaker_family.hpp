@@ -17,7 +17,8 @@
 namespace holdfast {
 
 struct breaker_family_options {
-  /// What each breaker of the family is like. `window_calls` must be zero. The name is the family's.
+  /// What each breaker of the family is like. `window_calls` must be zero. The name is the
+  /// family's.
   circuit_breaker_options breaker = {};
 
   /// How many keys have a breaker at most. 1 to 100,000,000. When there are as many, the one of the
@@ -55,8 +56,8 @@ struct breaker_family_entry;
 /// What a breaker does is as `circuit_breaker` has it. Events have the name `<family>/<key>`.
 ///
 /// A handle: copies share the family. Thread safety: safe, from any thread and executor. Cost: a
-/// hash of the key and a short lock, of which there are up to 64, for each call; mostly the two looks
-/// into memory that has not been used for long. No allocation but for new keys, now and then.
+/// hash of the key and a short lock, of which there are up to 64, for each call; mostly the two
+/// looks into memory that has not been used for long. No allocation but for new keys, now and then.
 class breaker_family {
  public:
   using options = breaker_family_options;
