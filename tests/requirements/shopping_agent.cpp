@@ -99,7 +99,7 @@ TEST_CASE("B1: the window's cost does not grow with the traffic", "[requirements
     CHECK(a.breaker.state() == breaker_state::closed);
     CHECK(a.breaker.snapshot(a.time.now()).bad_in_window == 25'000);
   });
-  STATIC_CHECK(sizeof(hf::detail::failure_window) <= 128);
+  STATIC_CHECK(sizeof(hf::detail::failure_window) <= 512);
   STATIC_CHECK(std::is_trivially_destructible_v<hf::detail::failure_window>);
 }
 
