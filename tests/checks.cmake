@@ -14,7 +14,7 @@ function(holdfast_consumer name prefix_path)
       --build-and-test ${CMAKE_CURRENT_SOURCE_DIR}/consumer/${name} ${consumers}/${name}
       --build-generator ${CMAKE_GENERATOR}
       --build-options
-        -DCMAKE_BUILD_TYPE=Release
+        -DCMAKE_BUILD_TYPE=Debug
         -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
         "-DCMAKE_PREFIX_PATH=${prefix_path}"
       --test-command consumer)

@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -123,6 +124,7 @@ inline auto deaf_token() {
 // attempt that is made and then never started is seen too.
 
 struct plain_call {
+  static constexpr auto kind = "an opaque awaitable";
   capture captured;
   asio::awaitable<int> operator()() { return run(captured.next()); }
   asio::awaitable<int> run(act a) {
@@ -138,6 +140,7 @@ struct plain_call {
 };
 
 struct context_call {
+  static constexpr auto kind = "a call that takes a context";
   capture captured;
   asio::awaitable<int> operator()(hf::call_context& ctx) { return run(ctx, captured.next()); }
   asio::awaitable<int> run(hf::call_context& ctx, act a) {
@@ -153,6 +156,7 @@ struct context_call {
 };
 
 struct reader_call {
+  static constexpr auto kind = "a call that reads a context";
   capture captured;
   asio::awaitable<int> operator()(const hf::call_context& ctx) { return run(ctx, captured.next()); }
   asio::awaitable<int> run(const hf::call_context& ctx, act a) {
@@ -193,6 +197,7 @@ struct token_operation {
 };
 
 struct token_call {
+  static constexpr auto kind = "a completion-token function";
   capture captured;
   template <class Token>
   auto operator()(Token&& token) {
@@ -421,28 +426,30 @@ void sweep_call(const scenario& s, MakePipeline make_pipeline, place where) {
   }
 }
 
-/// Sweeps a scenario with every kind of call, on every kind of executor.
-template <class MakePipeline>
-void sweep_all(const scenario& s, MakePipeline make_pipeline) {
+/// Sweeps a scenario with some kinds of call, on every kind of executor.
+template <class... Calls, class MakePipeline>
+void sweep_calls(const scenario& s, MakePipeline make_pipeline) {
   for (const place where :
        {place::serial_context, place::strand, place::any_thread, place::never_inline}) {
-    {
-      INFO("an opaque awaitable");
-      sweep_call<plain_call>(s, make_pipeline, where);
-    }
-    {
-      INFO("a call that takes a context");
-      sweep_call<context_call>(s, make_pipeline, where);
-    }
-    {
-      INFO("a call that reads a context");
-      sweep_call<reader_call>(s, make_pipeline, where);
-    }
-    {
-      INFO("a completion-token function");
-      sweep_call<token_call>(s, make_pipeline, where);
-    }
+    const auto sweep_one = [&]<class Call>(std::type_identity<Call>) {
+      INFO(Call::kind);
+      sweep_call<Call>(s, make_pipeline, where);
+    };
+    (sweep_one(std::type_identity<Calls>()), ...);
   }
+}
+
+/// With every kind of call: for what makes and cancels attempts.
+template <class MakePipeline>
+void sweep_all(const scenario& s, MakePipeline make_pipeline) {
+  sweep_calls<plain_call, context_call, reader_call, token_call>(s, make_pipeline);
+}
+
+/// With one call of each way to be cancelled: for policies that do not see the call. (Each kind is a
+/// lot to compile.)
+template <class MakePipeline>
+void sweep_policy(const scenario& s, MakePipeline make_pipeline) {
+  sweep_calls<plain_call, context_call>(s, make_pipeline);
 }
 
 }  // namespace sweep

@@ -21,12 +21,12 @@ TEST_CASE("cancellation sweep: adaptive limit") {
     CHECK(kept->limit.in_flight() == 0);  // after the run before, too
     return hf::pipeline().with(kept->limit);
   };
-  sweep_all({.name = "a free place", .acts = {{.lasts = 2ms}}}, limited);
-  sweep_all({.name = "a failing call",
+  sweep_policy({.name = "a free place", .acts = {{.lasts = 2ms}}}, limited);
+  sweep_policy({.name = "a failing call",
              .acts = {{.lasts = 2ms, .fails = true}},
              .expect = [](auto& r) { return r.has_error() && r.error().code() == failed_code(); }},
             limited);
-  sweep_all({.name = "under a timeout",
+  sweep_policy({.name = "under a timeout",
              .acts = {{.lasts = 9ms}},
              .expect = [](auto& r) {
                return r.has_error() && r.error().code() == hf::errc::attempt_timeout;
@@ -44,7 +44,7 @@ TEST_CASE("cancellation sweep: adaptive limit in a stack") {
         .with(w.bulkhead)
         .with(hf::retry{.max_attempts = 3, .wait = {.base = 1ms, .cap = 2ms}});
   };
-  sweep_all({.name = "third attempt",
+  sweep_policy({.name = "third attempt",
              .acts = {{.lasts = 9ms}, {.lasts = 1ms, .fails = true}, {.lasts = 1ms}}},
             stack);
 }

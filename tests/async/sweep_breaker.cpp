@@ -38,8 +38,8 @@ auto alone(world& w) { return hf::pipeline().with(w.breaker); }
 
 TEST_CASE("cancellation sweep: circuit breaker, calls in flight") {
   const auto prepare = [](world& w) { w.breaker.reconfigure(options(), w.time->now()); };
-  sweep_all({.name = "timed", .acts = {{.lasts = 500us}}, .prepare = prepare}, alone);
-  sweep_all({.name = "slow", .acts = {{.lasts = 3ms}}, .prepare = prepare}, alone);
+  sweep_policy({.name = "timed", .acts = {{.lasts = 500us}}, .prepare = prepare}, alone);
+  sweep_policy({.name = "slow", .acts = {{.lasts = 3ms}}, .prepare = prepare}, alone);
 }
 
 TEST_CASE("cancellation sweep: circuit breaker, probes with a timeout") {
@@ -47,13 +47,13 @@ TEST_CASE("cancellation sweep: circuit breaker, probes with a timeout") {
     w.breaker.reconfigure(options(), w.time->now());
     open(w);
   };
-  sweep_all({.name = "in time", .acts = {{.lasts = 500us}}, .prepare = prepare}, alone);
-  sweep_all({.name = "expired",
+  sweep_policy({.name = "in time", .acts = {{.lasts = 500us}}, .prepare = prepare}, alone);
+  sweep_policy({.name = "expired",
              .acts = {{.lasts = 9ms}},
              .prepare = prepare,
              .expect = [](auto& r) { return has_code(r, hf::errc::attempt_timeout); }},
             alone);
-  sweep_all({.name = "expired, then another link", .acts = {{.lasts = 9ms}}, .prepare = prepare},
+  sweep_policy({.name = "expired, then another link", .acts = {{.lasts = 9ms}}, .prepare = prepare},
             [](world& w) {
               return hf::pipeline()
                   .with(w.breaker)
@@ -73,8 +73,8 @@ TEST_CASE("cancellation sweep: circuit breaker, recovering") {
     w.time->run();
     REQUIRE(w.breaker.state() == hf::breaker_state::recovering);
   };
-  sweep_all({.name = "a step that passes", .acts = {{.lasts = 500us}}, .prepare = prepare}, alone);
-  sweep_all({.name = "a step that fails",
+  sweep_policy({.name = "a step that passes", .acts = {{.lasts = 500us}}, .prepare = prepare}, alone);
+  sweep_policy({.name = "a step that fails",
              .acts = {{.lasts = 500us, .fails = true}},
              .prepare = prepare,
              .expect = [](auto& r) { return r.has_error() && r.error().code() == failed_code(); }},

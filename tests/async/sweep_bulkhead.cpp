@@ -78,7 +78,7 @@ bool refused(const hf::result<int>& r, hf::errc code) {
 
 TEST_CASE("cancellation sweep: bulkhead, newest first") {
   guards g({.limit = 1, .queue = 4, .order = queue_order::lifo});
-  sweep_all({.name = "between two others",
+  sweep_policy({.name = "between two others",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -92,7 +92,7 @@ TEST_CASE("cancellation sweep: bulkhead, newest first") {
 
 TEST_CASE("cancellation sweep: bulkhead, evicted from the queue") {
   guards g({.limit = 1, .queue = 1, .order = queue_order::priority});
-  sweep_all({.name = "gives way",
+  sweep_policy({.name = "gives way",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -107,7 +107,7 @@ TEST_CASE("cancellation sweep: bulkhead, evicted from the queue") {
 
 TEST_CASE("cancellation sweep: bulkhead, heavy in the queue before lighter ones") {
   guards g({.limit = 3, .queue = 4});
-  sweep_all({.name = "heavy",
+  sweep_policy({.name = "heavy",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -125,7 +125,7 @@ TEST_CASE("cancellation sweep: bulkhead, a standing queue") {
             .order = queue_order::codel,
             .codel_interval = 5ms,
             .codel_target = 1ms});
-  sweep_all({.name = "codel",
+  sweep_policy({.name = "codel",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -138,7 +138,7 @@ TEST_CASE("cancellation sweep: bulkhead, a standing queue") {
 
 TEST_CASE("cancellation sweep: bulkhead, the limit changes while the subject waits") {
   guards g({.limit = 1, .queue = 4});
-  sweep_all({.name = "raised and lowered",
+  sweep_policy({.name = "raised and lowered",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -157,7 +157,7 @@ TEST_CASE("cancellation sweep: bulkhead, the limit changes while the subject wai
 
 TEST_CASE("cancellation sweep: bulkhead, closed while the subject waits") {
   guards g({.limit = 1, .queue = 4});
-  sweep_all({.name = "closed",
+  sweep_policy({.name = "closed",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -173,10 +173,10 @@ TEST_CASE("cancellation sweep: bulkhead, closed while the subject waits") {
 TEST_CASE("cancellation sweep: load shedder") {
   guards g({.limit = 1, .queue = 4});
   const auto prepare = [&](world&) { g.renew(); };
-  sweep_all({.name = "passed", .acts = {{.lasts = 1ms}}, .prepare = prepare},
+  sweep_policy({.name = "passed", .acts = {{.lasts = 1ms}}, .prepare = prepare},
             subject(g, {.tenant = "acme"}));
-  sweep_all({.name = "of nobody", .acts = {{.lasts = 1ms}}, .prepare = prepare}, subject(g, {}));
-  sweep_all({.name = "failing",
+  sweep_policy({.name = "of nobody", .acts = {{.lasts = 1ms}}, .prepare = prepare}, subject(g, {}));
+  sweep_policy({.name = "failing",
              .acts = {{.lasts = 1ms, .fails = true}},
              .prepare = prepare,
              .expect = [](auto& r) { return r.has_error() && r.error().code() == failed_code(); }},

@@ -42,7 +42,7 @@ void sweep_cache(scenario s, shared_cache& shared, const std::function<void(worl
     shared.renew();
     prepare(w);
   };
-  sweep_all(s, [&shared, reaches_its_call](world& w) {
+  sweep_policy(s, [&shared, reaches_its_call](world& w) {
     if (!reaches_its_call) ++w.counts.calls_made;
     return shared.guard();
   });

@@ -26,12 +26,12 @@ bool failed_so(const hf::result<int>& r) {
 }  // namespace
 
 TEST_CASE("cancellation sweep: chaos") {
-  sweep_all({.name = "latency", .acts = {{.lasts = 1ms}}}, with({.delay = {.base = 3ms}}));
-  sweep_all({.name = "a fault", .acts = {{.lasts = 1ms}}, .expect = failed_so},
+  sweep_policy({.name = "latency", .acts = {{.lasts = 1ms}}}, with({.delay = {.base = 3ms}}));
+  sweep_policy({.name = "a fault", .acts = {{.lasts = 1ms}}, .expect = failed_so},
             with({.fault = failed_code()}));
-  sweep_all({.name = "a late fault", .acts = {{.lasts = 1ms}}, .expect = failed_so},
+  sweep_policy({.name = "a late fault", .acts = {{.lasts = 1ms}}, .expect = failed_so},
             with({.delay = {.base = 3ms}, .fault = failed_code()}));
-  sweep_all({.name = "a hang",
+  sweep_policy({.name = "a hang",
              .acts = {{.lasts = 1ms}},
              .expect = [](auto& r) {
                return r.has_error() && r.error().code() == hf::errc::attempt_timeout;
@@ -40,7 +40,7 @@ TEST_CASE("cancellation sweep: chaos") {
 }
 
 TEST_CASE("cancellation sweep: chaos, then retries") {
-  sweep_all({.name = "third attempt", .acts = {{.lasts = 1ms}}}, [](world& w) {
+  sweep_policy({.name = "third attempt", .acts = {{.lasts = 1ms}}}, [](world& w) {
     return hf::pipeline()
         .with(hf::chaos({.enabled = true,
                          .rules = {{.last_attempt = 1, .fault = failed_code()},

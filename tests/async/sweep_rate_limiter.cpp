@@ -43,7 +43,7 @@ auto behind(limiters& all) {
 
 TEST_CASE("cancellation sweep: rate limiter, a free permit") {
   limiters all({.permits = 10, .burst = 1, .max_wait = 1s});
-  sweep_all({.name = "free", .acts = {{.lasts = 1ms}}, .prepare = [&](world&) { all.fresh(); }},
+  sweep_policy({.name = "free", .acts = {{.lasts = 1ms}}, .prepare = [&](world&) { all.fresh(); }},
             behind(all));
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("cancellation sweep: rate limiter, a wait") {
       start_other(w, hf::pipeline().with(all.now()),
                   plain_call{capture(w.other_counts, {{.lasts = 2ms}})});
     };
-    sweep_all({.name = "behind two others",
+    sweep_policy({.name = "behind two others",
                .acts = {{.lasts = 1ms}},
                .prepare =
                    [&](world& w) {
@@ -65,7 +65,7 @@ TEST_CASE("cancellation sweep: rate limiter, a wait") {
                    }},
               behind(all));
     // One who comes later must be served whatever becomes of the subject.
-    sweep_all({.name = "between two others",
+    sweep_policy({.name = "between two others",
                .acts = {{.lasts = 1ms}},
                .prepare =
                    [&](world& w) {
@@ -82,7 +82,7 @@ TEST_CASE("cancellation sweep: rate limiter, a wait") {
 
 TEST_CASE("cancellation sweep: rate limiter, a hint moves the wait") {
   limiters all({.permits = 1, .period = 3ms, .max_wait = 1s});
-  sweep_all({.name = "moved",
+  sweep_policy({.name = "moved",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -98,7 +98,7 @@ TEST_CASE("cancellation sweep: rate limiter, a hint moves the wait") {
 
 TEST_CASE("cancellation sweep: rate limiter, too late for the deadline") {
   limiters all({.permits = 1, .period = 3ms, .max_wait = 1s});
-  sweep_all({.name = "too late",
+  sweep_policy({.name = "too late",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [&](world& w) {
@@ -113,7 +113,7 @@ TEST_CASE("cancellation sweep: rate limiter, too late for the deadline") {
 
 TEST_CASE("cancellation sweep: rate limiter, in a stack") {
   limiters all({.permits = 1, .period = 3ms, .max_wait = 1s});
-  sweep_all({.name = "stack",
+  sweep_policy({.name = "stack",
              .acts = {{.lasts = 1ms, .fails = true}, {.lasts = 1ms}},
              .prepare = [&](world& w) { REQUIRE(all.fresh().try_acquire(1, w.time->now())); }},
             [&all](world& w) {

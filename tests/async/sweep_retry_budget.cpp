@@ -27,22 +27,22 @@ TEST_CASE("cancellation sweep: retry with a budget") {
           hf::retry{.max_attempts = 3, .wait = three_ms, .budget = budget});
     };
   };
-  sweep_all({.name = "third time lucky",
+  sweep_policy({.name = "third time lucky",
              .acts = {{.lasts = 1ms, .fails = true},
                       {.lasts = 1ms, .fails = true},
                       {.lasts = 1ms}}},
             with_budget(10, 100));
-  sweep_all({.name = "the budget ends it", .acts = failing, .expect = is_own_failure},
+  sweep_policy({.name = "the budget ends it", .acts = failing, .expect = is_own_failure},
             with_budget(0.1, 3));
 }
 
 TEST_CASE("cancellation sweep: a paid link") {
-  sweep_all({.name = "paid", .acts = failing}, [](world& w) {
+  sweep_policy({.name = "paid", .acts = failing}, [](world& w) {
     const hf::retry_budget budget;
     return hf::pipeline().fallback(context_call{capture(w.counts, {{.lasts = 1ms}})},
                                    {.budget = budget});
   });
-  sweep_all({.name = "not paid", .acts = failing}, [](world& w) {
+  sweep_policy({.name = "not paid", .acts = failing}, [](world& w) {
     const hf::retry_budget none({.ratio = 0, .min_per_second = 0});
     return hf::pipeline()
         .fallback(context_call{capture(w.counts, {{.lasts = 1ms}})}, {.budget = none})
@@ -63,8 +63,8 @@ TEST_CASE("cancellation sweep: waiting for an open circuit") {
     return hf::pipeline().with(w.breaker).with(
         hf::retry{.max_attempts = 1, .wait = three_ms, .wait_for_circuit = 50ms});
   };
-  sweep_all({.name = "until it closes", .acts = {{.lasts = 1ms}}, .prepare = opened}, waits);
-  sweep_all({.name = "while another is the probe",
+  sweep_policy({.name = "until it closes", .acts = {{.lasts = 1ms}}, .prepare = opened}, waits);
+  sweep_policy({.name = "while another is the probe",
              .acts = {{.lasts = 1ms}},
              .prepare =
                  [opened](world& w) {
@@ -80,7 +80,7 @@ TEST_CASE("cancellation sweep: waiting for an open circuit") {
 TEST_CASE("cancellation sweep: throttle") {
   const hf::throttle throttle({.window = 1h, .min_per_second = 0});
   const auto throttled = [throttle](world&) { return hf::pipeline().with(throttle); };
-  sweep_all({.name = "admitted", .acts = {{.lasts = 1ms}}}, throttled);
+  sweep_policy({.name = "admitted", .acts = {{.lasts = 1ms}}}, throttled);
   const auto s = throttle.snapshot(hf::time_point(1h));
   CHECK(s.requests == s.accepts);  // whatever became of the others, they say nothing
   CHECK(s.accepts > 0);
@@ -90,7 +90,7 @@ TEST_CASE("cancellation sweep: throttle") {
       closed.core()->leave(hf::verdict::failure);
     }
   }
-  sweep_all({.name = "turned away",
+  sweep_policy({.name = "turned away",
              .acts = {{.lasts = 1ms}},
              .expect = [](auto& r) {
                return r.has_error() && r.error().code() == hf::errc::shed;
