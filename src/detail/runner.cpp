@@ -52,8 +52,9 @@ void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumptio
   sink_ = &sink;
   waiter_ = std::move(waiter);
   if (reused_) work_.up();
-  if (serialised_by_ == affinity::none) {
-    // Once this has been handed over the operation may end at any moment, on another thread.
+  if (serialised_by_ == affinity::none || !parked_) {
+    // A new chain on an executor that runs nothing inline has yet to come to its parking place; what
+    // is handed to the executor now comes after that. Once this has been handed over the operation may end at any moment, on another thread.
     asio::dispatch(executor_, [self = shared_from_this()] { self->begin(); });
   } else {
     begin();
@@ -143,7 +144,8 @@ void runner_base::give_up() {
 }
 
 void runner_base::cancel_for_caller(std::uint64_t job) {
-  if (serialised_by_ != affinity::none) {
+  // One that has been handed to the executor and has not begun is cancelled after it has.
+  if (serialised_by_ != affinity::none && this->job() >= job) {
     if (this->job() == job) context.cancel_attempt(signal_, cancel_reason::caller);
     return;
   }
