@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Case study B: a shopping agent calls a recommendation service.
 #include <catch2/catch_all.hpp>
+#include <cstdint>
 #include <string>
 
+#include "../support/allocations.hpp"
 #include "../support/stage.hpp"
 
 using namespace std::chrono_literals;
@@ -94,12 +96,23 @@ TEST_CASE("B1: the window's cost does not grow with the traffic", "[requirements
   // What a breaker keeps has a fixed size, however many calls are in the window: no list of them.
   agent a;
   a.play([&]() -> asio::awaitable<void> {
-    for (int i = 0; i < 100'000; ++i) (void)co_await a.ask(i % 4 == 0);
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    for (int i = 0; i < 100'000; ++i) {
+      const auto before = support::allocations();
+      (void)co_await a.ask(i % 4 == 0);
+      const auto allocated = support::allocations() - before;
+      if (i >= 1'000 && i < 11'000) first += allocated;
+      if (i >= 90'000) last += allocated;
+    }
+    CHECK(first == last);
     CHECK(a.in_window() == 100'000);
     CHECK(a.breaker.state() == breaker_state::closed);
     CHECK(a.breaker.snapshot(a.time.now()).bad_in_window == 25'000);
   });
-  STATIC_CHECK(sizeof(hf::detail::failure_window) <= 512);
+  STATIC_CHECK(sizeof(hf::detail::packed_window) <= 128);
+  STATIC_CHECK(sizeof(hf::detail::failure_window) ==
+               hf::detail::call_kinds * hf::detail::window_clock::buckets * sizeof(std::uint64_t));
   STATIC_CHECK(std::is_trivially_destructible_v<hf::detail::failure_window>);
 }
 
