@@ -43,7 +43,8 @@ struct careless_call {
     enter();
     asio::steady_timer timer(co_await asio::this_coro::executor, short_while());
     ++t->inside;
-    const auto [ec] = co_await timer.async_wait(asio::as_tuple(ctx.token()));
+    const auto waited = co_await timer.async_wait(asio::as_tuple(ctx.token()));
+    const boost::system::error_code ec = std::get<0>(waited);
     --t->inside;
     enter();
     if (ec) throw boost::system::system_error(ec);
