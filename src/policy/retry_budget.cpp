@@ -179,9 +179,12 @@ void retry_budget_core::reconfigure(retry_budget_options options, time_point now
   const std::int64_t old_max = max_tokens_.load(std::memory_order_relaxed);
   apply();
   const std::int64_t new_max = max_tokens_.load(std::memory_order_relaxed);
+  // As many are missing as before. Between the two a call may have seen the new maximum already.
+  const auto moved = [&](std::int64_t tokens) {
+    return std::clamp(new_max - (old_max - tokens), std::int64_t{0}, new_max);
+  };
   std::int64_t seen = tokens_.load(std::memory_order_relaxed);
-  while (!tokens_.compare_exchange_weak(seen, std::max(new_max - (old_max - seen), std::int64_t{0}),
-                                        std::memory_order_relaxed)) {
+  while (!tokens_.compare_exchange_weak(seen, moved(seen), std::memory_order_relaxed)) {
   }
 }
 
