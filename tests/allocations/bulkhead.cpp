@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Neither the bulkhead nor the load shedder allocates memory once the program has warmed up. A
 // program of its own, since it replaces `operator new`.
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <catch2/catch_all.hpp>
 #include <holdfast/resilient.hpp>
 #include <string_view>
 
-#include "../support/allocations.hpp"
+#include "../support/allocations_of.hpp"
 
 namespace {
 
@@ -19,37 +18,14 @@ asio::awaitable<int> ready() { co_return 1; }
 
 template <class Pipeline>
 std::uint64_t count(const Pipeline& pipeline, hf::call_options options, bool expect_value = true) {
-  constexpr int warm_up = 3000;  // windows of the shedder included
-  constexpr int measured = 5000;
-  asio::io_context ctx{1};
-  std::uint64_t counted = 0;
-  int surprises = 0;
-  const auto loop = [&]() -> asio::awaitable<void> {
-    for (int i = 0; i < warm_up + measured; ++i) {
-      if (i == warm_up) counted = support::allocations();
-      const hf::result<int> r = co_await pipeline(ready, options);
-      if (r.has_value() != expect_value) ++surprises;
-    }
-    counted = support::allocations() - counted;
-  };
-  asio::co_spawn(ctx, loop(), [](std::exception_ptr e) {
-    if (e) std::rethrow_exception(e);
-  });
-  ctx.run();
-  CHECK(surprises == 0);
-  return counted;
-}
-
-void skip_without_recycling() {
-#if defined(BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING)
-  SKIP("frames are not recycled");
-#endif
+  // Warm: windows of the shedder have ended.
+  return support::allocations_of([&] { return pipeline(ready, options); }, expect_value,
+                                 {.warm_up = 3000, .measured = 5000});
 }
 
 }  // namespace
 
 TEST_CASE("allocations: bulkhead with a queue and a weight") {
-  skip_without_recycling();
   for (const auto order : {hf::queue_order::fifo, hf::queue_order::lifo, hf::queue_order::priority,
                            hf::queue_order::codel}) {
     const hf::bulkhead b({.limit = 8, .queue = 8, .order = order});
@@ -58,7 +34,6 @@ TEST_CASE("allocations: bulkhead with a queue and a weight") {
 }
 
 TEST_CASE("allocations: load shedder, with and without shares") {
-  skip_without_recycling();
   for (const unsigned capacity : {0U, 100U}) {
     const hf::load_shedder s({.window_calls = 100, .capacity = capacity});
     const auto pipe = hf::pipeline().with(hf::bulkhead()).with(s);
@@ -70,7 +45,6 @@ TEST_CASE("allocations: load shedder, with and without shares") {
 }
 
 TEST_CASE("allocations: five policies and a load shedder") {
-  skip_without_recycling();
   CHECK(count(hf::pipeline()
                   .with(hf::timeout{1s})
                   .with(hf::retry{})
@@ -82,7 +56,6 @@ TEST_CASE("allocations: five policies and a load shedder") {
 }
 
 TEST_CASE("allocations: refusals of a closed bulkhead, a heavy call, a tenant above its share") {
-  skip_without_recycling();
   hf::bulkhead closed({.limit = 1, .queue = 5, .order = hf::queue_order::lifo});
   closed.close();
   CHECK(count(hf::pipeline().with(closed), {}, false) == 0);

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "../support/stage.hpp"
-#include "sweep.hpp"
+#include "../sweep/sweep.hpp"
 
 namespace {
 

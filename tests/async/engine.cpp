@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "in_virtual_time.hpp"
+#include "../support/in_virtual_time.hpp"
 
 namespace {
 

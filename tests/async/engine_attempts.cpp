@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "in_virtual_time.hpp"
+#include "../support/in_virtual_time.hpp"
 
 namespace asio = boost::asio;
 namespace hf = holdfast;

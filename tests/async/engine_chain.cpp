@@ -15,7 +15,7 @@
 #include <holdfast/resilient.hpp>
 #include <thread>
 
-#include "in_virtual_time.hpp"
+#include "../support/in_virtual_time.hpp"
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <tuple>
 #include <vector>
 
-#include "in_virtual_time.hpp"
+#include "../support/in_virtual_time.hpp"
 
 namespace asio = boost::asio;
 namespace hf = holdfast;

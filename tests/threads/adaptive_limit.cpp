@@ -51,7 +51,7 @@ asio::awaitable<int> work(tally& t, hf::call_context& ctx) {
 
 }  // namespace
 
-TEST_CASE("threads: one adaptive limit, many sessions, reconfigured all the while") {
+TEST_CASE("threads: one adaptive limit, many sessions, reconfigured all the while", "[threads]") {
   const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
                                   hf::limit_algorithm::aimd);
   const hf::adaptive_limit_options options{.algorithm = algorithm,

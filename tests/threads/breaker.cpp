@@ -57,7 +57,7 @@ asio::awaitable<int> call() {
 
 }  // namespace
 
-TEST_CASE("threads: one breaker with everything on, shared and changed under load") {
+TEST_CASE("threads: one breaker with everything on, shared and changed under load", "[threads]") {
   hf::circuit_breaker breaker(options(false));
   const auto pipe =
       hf::pipeline().with(breaker).with(hf::retry{.max_attempts = 2, .wait = {.base = 1us}});
@@ -121,7 +121,7 @@ TEST_CASE("threads: one breaker with everything on, shared and changed under loa
   CHECK(s.listener_errors == 0);
 }
 
-TEST_CASE("threads: a rate is judged exactly though it is counted in stripes") {
+TEST_CASE("threads: a rate is judged exactly though it is counted in stripes", "[threads]") {
   // Bad calls of several threads at once: of those that together reach the limit, one must see it.
   constexpr int rounds = 3000;
   int opened = 0;

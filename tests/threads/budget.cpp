@@ -46,7 +46,7 @@ int on_four_threads(int sessions, bool strands, const Session& session) {
 
 }  // namespace
 
-TEST_CASE("threads: one budget for retries and paid links, never overdrawn") {
+TEST_CASE("threads: one budget for retries and paid links, never overdrawn", "[threads]") {
   const bool strands = GENERATE(false, true);
   const hf::retry_budget budget({.ratio = 0.25, .ttl = 10min, .min_per_second = 0});
   std::atomic<int> calls{0};
@@ -84,7 +84,7 @@ TEST_CASE("threads: one budget for retries and paid links, never overdrawn") {
   CHECK(s.exhausted > 0);
 }
 
-TEST_CASE("threads: budget, throttle and breaker with live changes under load") {
+TEST_CASE("threads: budget, throttle and breaker with live changes under load", "[threads]") {
   hf::retry_budget budget({.ttl = 5ms});
   hf::throttle throttle({.window = 5ms, .min_per_second = 0});
   const hf::circuit_breaker breaker(

@@ -77,7 +77,7 @@ void check_at_rest(const shop& s) {
 
 }  // namespace
 
-TEST_CASE("threads: a bulkhead whose options change all the while") {
+TEST_CASE("threads: a bulkhead whose options change all the while", "[threads]") {
   shop s;
   std::atomic<bool> stop{false};
   std::jthread operator_thread([&] {
@@ -138,7 +138,7 @@ TEST_CASE("threads: a bulkhead whose options change all the while") {
   s.bulkhead.core()->release(7);
 }
 
-TEST_CASE("threads: a bulkhead that is drained under load") {
+TEST_CASE("threads: a bulkhead that is drained under load", "[threads]") {
   for (int round = 0; round < 20; ++round) {
     shop s;
     std::atomic<int> drained{0};

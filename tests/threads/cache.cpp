@@ -164,7 +164,7 @@ void check_at_rest(const shop& s) {
 
 }  // namespace
 
-TEST_CASE("threads: a shared cache on an io_context and a thread_pool at once") {
+TEST_CASE("threads: a shared cache on an io_context and a thread_pool at once", "[threads]") {
   shop s;
   {
     asio::io_context ctx;
@@ -183,7 +183,7 @@ TEST_CASE("threads: a shared cache on an io_context and a thread_pool at once") 
   check_at_rest(s);
 }
 
-TEST_CASE("threads: the leaders' context is destroyed, the followers' goes on") {
+TEST_CASE("threads: the leaders' context is destroyed, the followers' goes on", "[threads]") {
   for (int round = 0; round < 20; ++round) {
     shop s;
     {

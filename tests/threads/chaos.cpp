@@ -27,7 +27,8 @@ hf::chaos_options rules(std::uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE("threads: one chaos, many sessions, switched and reconfigured all the while") {
+TEST_CASE("threads: one chaos, many sessions, switched and reconfigured all the while",
+          "[threads]") {
   hf::chaos chaos(rules(1));
   hf::bulkhead bulkhead({.limit = 1000});
   std::atomic<int> values{0};

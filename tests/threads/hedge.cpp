@@ -58,7 +58,7 @@ struct careless_call {
 
 }  // namespace
 
-TEST_CASE("hedges on four threads, without strands of the user's", "[stress]") {
+TEST_CASE("hedges on four threads, without strands of the user's", "[stress][threads]") {
   constexpr int operations = 1500;
   const bool nested = GENERATE(false, true);
   tally t;

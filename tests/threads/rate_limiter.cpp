@@ -164,7 +164,7 @@ class meddler {
 
 }  // namespace
 
-TEST_CASE("threads: operations that share a rate limiter") {
+TEST_CASE("threads: operations that share a rate limiter", "[threads]") {
   const auto algorithm =
       GENERATE(hf::limiter_algorithm::gcra, hf::limiter_algorithm::sliding_window);
   const hf::rate_limiter_options o{.name = "shared",
@@ -195,7 +195,7 @@ TEST_CASE("threads: operations that share a rate limiter") {
   CHECK(t.count(hf::errc::rate_limited) > 0);
 }
 
-TEST_CASE("threads: the context is destroyed while operations wait for permits") {
+TEST_CASE("threads: the context is destroyed while operations wait for permits", "[threads]") {
   for (int round = 0; round < 10; ++round) {
     const hf::rate_limiter limiter({.permits = 100, .period = 1s, .burst = 5, .max_wait = 5s});
     tally t;
@@ -216,7 +216,7 @@ TEST_CASE("threads: the context is destroyed while operations wait for permits")
   }
 }
 
-TEST_CASE("threads: a rate holds for all threads together, in real time") {
+TEST_CASE("threads: a rate holds for all threads together, in real time", "[threads]") {
   // One stretch of time, measured from outside: a margin of error can only make it longer.
   const auto burst = GENERATE(10u, 1000u);  // the second guesses where its schedule begins
   const hf::rate_limiter limiter({.permits = 10'000, .period = 1s, .burst = burst});

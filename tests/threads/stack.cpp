@@ -300,31 +300,31 @@ void on_thread_pool(shop& s, sessions kind, int count, int operations) {
 
 }  // namespace
 
-TEST_CASE("threads: io_context, four threads, no strand") {
+TEST_CASE("threads: io_context, four threads, no strand", "[threads]") {
   shop s;
   on_io_context(s, sessions::bare, 40, 60);
   check_at_rest(s);
 }
 
-TEST_CASE("threads: thread_pool, no strand") {
+TEST_CASE("threads: thread_pool, no strand", "[threads]") {
   shop s;
   on_thread_pool(s, sessions::bare, 40, 60);
   check_at_rest(s);
 }
 
-TEST_CASE("threads: io_context, four threads, a strand for each session") {
+TEST_CASE("threads: io_context, four threads, a strand for each session", "[threads]") {
   shop s;
   on_io_context(s, sessions::on_strands, 40, 60);
   check_at_rest(s);
 }
 
-TEST_CASE("threads: thread_pool, a strand for each session") {
+TEST_CASE("threads: thread_pool, a strand for each session", "[threads]") {
   shop s;
   on_thread_pool(s, sessions::on_strands, 40, 60);
   check_at_rest(s);
 }
 
-TEST_CASE("threads: callers cancel") {
+TEST_CASE("threads: callers cancel", "[threads]") {
   shop s;
   for (int round = 0; round < 15; ++round) {
     on_io_context(s, sessions::cancelled, 40, 20);
@@ -334,7 +334,7 @@ TEST_CASE("threads: callers cancel") {
   CHECK(s.count(hf::errc::cancelled) > 0);
 }
 
-TEST_CASE("threads: the bulkhead's limit holds") {
+TEST_CASE("threads: the bulkhead's limit holds", "[threads]") {
   // No timeout detaches here, so whoever is inside holds a permit.
   shop s;
   asio::thread_pool pool(thread_count);
@@ -352,7 +352,7 @@ TEST_CASE("threads: the bulkhead's limit holds") {
   CHECK(s.peak > 1);
 }
 
-TEST_CASE("threads: the context is destroyed with operations in flight") {
+TEST_CASE("threads: the context is destroyed with operations in flight", "[threads]") {
   for (int round = 0; round < 20; ++round) {
     shop s;
     {
