@@ -46,7 +46,7 @@ asio::awaitable<int> fail() {
 
 }  // namespace
 
-TEST_CASE("bug 1: exactly k of 64 callers are admitted at the expiry", "[conformance]") {
+TEST_CASE("bug 1: exactly k of 64 callers are admitted at the expiry", "[conformance][threads]") {
   // Real threads.
   const unsigned k = GENERATE(1u, 3u);
   constexpr int threads = 8;

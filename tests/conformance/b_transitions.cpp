@@ -89,7 +89,7 @@ TEST_CASE("bug 12: failures that come in while open do not extend it", "[conform
   CHECK(b.try_enter(permit, at(10s)));
 }
 
-TEST_CASE("bug 13: an open circuit always has its time", "[conformance]") {
+TEST_CASE("bug 13: an open circuit always has its time", "[conformance][threads]") {
   // Real threads, which open, probe and close one breaker as fast as they can. Time is a counter.
   breaker_core b({.consecutive_failures = 1, .open_for = 100ns});
   std::atomic<std::int64_t> time{1'000'000};
@@ -125,7 +125,7 @@ TEST_CASE("bug 13: an open circuit always has its time", "[conformance]") {
   CHECK(b.state() == breaker_state::closed);
 }
 
-TEST_CASE("bug 14: who loses the race to open sees an open circuit", "[conformance]") {
+TEST_CASE("bug 14: who loses the race to open sees an open circuit", "[conformance][threads]") {
   // Real threads: each brings a failure that is enough to open the circuit, at the same instant.
   constexpr std::size_t rounds = 10'000;
   constexpr std::size_t racers = 2;
@@ -178,7 +178,7 @@ TEST_CASE("bug 15: a listener may call the breaker, from within its call", "[con
 }
 
 TEST_CASE("bug 15: threads that change the state give one unbroken chain of events",
-          "[conformance]") {
+          "[conformance][threads]") {
   // Real threads.
   breaker_core b({.consecutive_failures = 1, .open_for = 1ns});
   std::vector<hf::breaker_transition> seen;

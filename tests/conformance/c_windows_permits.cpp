@@ -280,7 +280,8 @@ TEST_CASE("bug 25: a waiter destroyed between its grant and its resumption loses
   CHECK(bulkhead.waiting() == 0);
 }
 
-TEST_CASE("bug 25: permits are all back after a storm of cancelled waiters", "[conformance]") {
+TEST_CASE("bug 25: permits are all back after a storm of cancelled waiters",
+          "[conformance][threads]") {
   // Real threads: holders on four threads give permits back while others' queue time runs out.
   hf::bulkhead bulkhead({.limit = 2, .queue = 1000, .max_queue_time = 2ms});
   const auto pipe = hf::pipeline().with(bulkhead);
@@ -346,7 +347,8 @@ TEST_CASE("bug 26: a call that fails after its timeout gives one permit and one 
   CHECK_FALSE(bulkhead.core()->try_acquire());
 }
 
-TEST_CASE("bug 27: never more calls at once than the limit, across threads", "[conformance]") {
+TEST_CASE("bug 27: never more calls at once than the limit, across threads",
+          "[conformance][threads]") {
   // Real threads.
   constexpr int limit = 3;
   hf::bulkhead bulkhead({.limit = limit, .queue = 1000});

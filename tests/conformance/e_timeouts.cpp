@@ -72,7 +72,8 @@ TEST_CASE("bug 38: after the outer timeout no inner retry goes on", "[conformanc
 
 TEST_CASE("bug 39: a call that ends at the instant of its timeout ends exactly once",
           "[conformance]") {
-  // A hundred thousand ties and near ties in virtual time, in every order of arming.
+  // A hundred thousand ties and near ties in virtual time, in every order of arming; a tenth of
+  // them in a sanitizer's build, which is twenty times slower.
   stage s(17);
   std::mt19937_64 random(23);
   hf::bulkhead bulkhead({.limit = 200});
@@ -84,7 +85,11 @@ TEST_CASE("bug 39: a call that ends at the instant of its timeout ends exactly o
                         .with(hf::retry{.max_attempts = 2, .wait = {.base = 0ns}})
                         .with(hf::timeout{200ms});
   constexpr int sessions = 100;
+#ifdef __OPTIMIZE__
   constexpr int each = 1000;
+#else
+  constexpr int each = 100;
+#endif
   int values = 0;
   int timeouts = 0;
   for (int i = 0; i < sessions; ++i) {
@@ -110,7 +115,7 @@ TEST_CASE("bug 39: a call that ends at the instant of its timeout ends exactly o
   CHECK(s.time.timers() == 0);
 }
 
-TEST_CASE("bug 39: the same on four threads in real time", "[conformance]") {
+TEST_CASE("bug 39: the same on four threads in real time", "[conformance][threads]") {
   // Real threads and real time: many calls at once, as long as their timeouts.
   constexpr int sessions = 200;
   constexpr int each = 20;

@@ -48,7 +48,7 @@ struct living {
 
 TEST_CASE(
     "bug 41: timeouts, waiters and cancellations on several threads, with and without strands",
-    "[conformance]") {
+    "[conformance][threads]") {
   // Real threads and real time; everything lasts a few milliseconds, and most of it is cut short.
   const bool strands = GENERATE(false, true);
   constexpr int sessions = 60;
@@ -118,7 +118,7 @@ TEST_CASE(
   CHECK(bulkhead.waiting() == 0);
 }
 
-TEST_CASE("bug 41: two pipelines at once, joined by Asio's operators", "[conformance]") {
+TEST_CASE("bug 41: two pipelines at once, joined by Asio's operators", "[conformance][threads]") {
   using namespace asio::experimental::awaitable_operators;
   const bool threads = GENERATE(false, true);  // true: real threads and real time
   const hf::duration unit = threads ? 10ms : 1s;

@@ -32,7 +32,7 @@ int drain(retry_budget& b, hf::time_point now) {
 
 }  // namespace
 
-TEST_CASE("bug 44: checked and taken in one step", "[conformance]") {
+TEST_CASE("bug 44: checked and taken in one step", "[conformance][threads]") {
   // Real threads, that all want the last ones.
   for (int round = 0; round < 200; ++round) {
     retry_budget b({.ratio = 0, .min_per_second = 0.3});  // three

@@ -18,7 +18,7 @@
 #include <tuple>
 
 // Real threads and real time: a few milliseconds.
-TEST_CASE("threads: a thread pool needs no strand of the user's") {
+TEST_CASE("threads: a thread pool needs no strand of the user's", "[threads]") {
   std::atomic<int> answers{0};
   // [pool]
   asio::thread_pool pool{4};

@@ -330,7 +330,7 @@ class worker_server {
   asio::awaitable<void> work() {
     while (!closed_ || !queue_.empty()) {
       if (queue_.empty()) {
-        co_await hf::sleep_for(5ms);
+        co_await hf::sleep_for(20ms);
         continue;
       }
       const job next = std::move(queue_.front());

@@ -156,7 +156,7 @@ TEST_CASE("cell: a family's options change for all of its breakers", "[breaker_c
   CHECK(b.state() == breaker_state::open);
 }
 
-TEST_CASE("cell: threads on many cells of one family", "[breaker_cell]") {
+TEST_CASE("cell: threads on many cells of one family", "[breaker_cell][threads]") {
   // Real threads; the cells share their locks.
   const auto shared = rules({.consecutive_failures = 2,
                              .failure_rate = 0.5,

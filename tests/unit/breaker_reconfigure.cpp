@@ -133,7 +133,7 @@ TEST_CASE("reconfigure: the limit for slow calls comes, changes and goes", "[bre
   CHECK(b.snapshot(at(70s)).calls_in_window == 3);
 }
 
-TEST_CASE("reconfigure: under load, on threads", "[breaker]") {
+TEST_CASE("reconfigure: under load, on threads", "[breaker][threads]") {
   // Real threads.
   const auto options = [](std::uint32_t n) {
     hf::circuit_breaker_options o{.name = "x",

@@ -223,7 +223,7 @@ TEST_CASE("bulkhead model check", "[bulkhead]") {
   CHECK(core.in_use() == 0);
 }
 
-TEST_CASE("threads never hold more permits than the limit", "[bulkhead]") {
+TEST_CASE("threads never hold more permits than the limit", "[bulkhead][threads]") {
   // Real threads.
   constexpr unsigned limit = 3;
   bulkhead_core core({.limit = limit});

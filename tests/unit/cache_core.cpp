@@ -343,7 +343,7 @@ TEST_CASE("many parts keep the bound together", "[cache]") {
   CHECK(s.entries > 900);  // every part has its share
 }
 
-TEST_CASE("threads: at most one leader for a key at any time", "[cache]") {
+TEST_CASE("threads: at most one leader for a key at any time", "[cache][threads]") {
   // Real threads.
   cache_core c("c", {.max_entries = 4, .ttl = 1ms});
   std::vector<std::atomic<int>> leaders(6);

@@ -65,7 +65,7 @@ TEST_CASE("a ring of another size takes the most recent calls over", "[call_ring
   CHECK(made.sum() == count(model));
 }
 
-TEST_CASE("a ring is exact once its threads are done", "[call_ring]") {
+TEST_CASE("a ring is exact once its threads are done", "[call_ring][threads]") {
   // Real threads, on rings so small that they overtake each other in it.
   const unsigned size = GENERATE(1u, 2u, 7u, 100u);
   call_ring ring(size);

@@ -66,7 +66,8 @@ TEST_CASE("calls in flight: model check", "[calls_in_flight]") {
   }
 }
 
-TEST_CASE("calls in flight: everything is back once its threads are done", "[calls_in_flight]") {
+TEST_CASE("calls in flight: everything is back once its threads are done",
+          "[calls_in_flight][threads]") {
   // Real threads, whose spans pass so fast that places in the ring change hands all the time.
   calls_in_flight c;
   std::atomic<std::int64_t> span{0};

@@ -298,7 +298,7 @@ TEST_CASE("chaos: prints every rule", "[describe]") {
   CHECK(to_string(static_cast<hf::chaos_delay_kind>(9)) == "unknown");
 }
 
-TEST_CASE("chaos: threads count each attempt once", "[chaos]") {
+TEST_CASE("chaos: threads count each attempt once", "[chaos][threads]") {
   // Real threads.
   chaos_core core(
       {.enabled = true, .rules = {{.first_attempt = 3, .last_attempt = 7, .fault = reset}}});

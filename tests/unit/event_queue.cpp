@@ -152,7 +152,7 @@ TEST_CASE("a listener may destroy the queue; a subscription may outlive it", "[e
   CHECK_NOTHROW(sub.cancel());
 }
 
-TEST_CASE("unsubscribing waits for a call under way on another thread", "[event_queue]") {
+TEST_CASE("unsubscribing waits for a call under way on another thread", "[event_queue][threads]") {
   // Real threads.
   for (int round = 0; round < 200; ++round) {
     queue q;
@@ -172,7 +172,8 @@ TEST_CASE("unsubscribing waits for a call under way on another thread", "[event_
   }
 }
 
-TEST_CASE("threads that push in an order deliver in that order, one at a time", "[event_queue]") {
+TEST_CASE("threads that push in an order deliver in that order, one at a time",
+          "[event_queue][threads]") {
   // Real threads.
   queue q;
   std::mutex order;

@@ -152,7 +152,7 @@ TEST_CASE("failures that come and go allocate nothing", "[failure]") {
   CHECK(support::allocations() - before == 100);  // the vectors
 }
 
-TEST_CASE("failures of one thread may end in another", "[failure]") {
+TEST_CASE("failures of one thread may end in another", "[failure][threads]") {
   // More than a thread keeps: the rest is freed, and nothing piles up.
   std::vector<failure> many(500, failure(errc::shed));
   for (auto& f : many) f = failure(errc::rate_limited);

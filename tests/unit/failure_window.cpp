@@ -211,7 +211,8 @@ TEST_CASE("the small window has room for ten thousand calls, whatever their kind
   if (each == 2047) CHECK(sum.total() == 10 * 2047);
 }
 
-TEST_CASE("the small window loses nothing where threads count at once", "[failure_window]") {
+TEST_CASE("the small window loses nothing where threads count at once",
+          "[failure_window][threads]") {
   // Real threads; no bucket is full.
   small_window w(10s);
   constexpr int each = 4'000;
@@ -230,7 +231,7 @@ TEST_CASE("the small window loses nothing where threads count at once", "[failur
   CHECK(w.sum(at(109s)).good == 2 * each);
 }
 
-TEST_CASE("nothing is lost where threads count at once", "[failure_window]") {
+TEST_CASE("nothing is lost where threads count at once", "[failure_window][threads]") {
   // Real threads; all of it within one window.
   striped_window w(10s);
   constexpr int each = 20'000;
@@ -249,7 +250,8 @@ TEST_CASE("nothing is lost where threads count at once", "[failure_window]") {
   CHECK(w.sum(at(109s)).good == 2 * each);
 }
 
-TEST_CASE("threads that come and go keep to a few numbers, each its own", "[failure_window]") {
+TEST_CASE("threads that come and go keep to a few numbers, each its own",
+          "[failure_window][threads]") {
   using hf::detail::number_this_thread;
   const unsigned mine = number_this_thread();
   CHECK(mine > 0);

@@ -247,7 +247,8 @@ TEST_CASE("adaptive limit: prints every option", "[describe]") {
   CHECK(to_string(static_cast<hf::limit_algorithm>(99)) == "unknown");
 }
 
-TEST_CASE("adaptive limit: threads never hold more places than the limit", "[adaptive_limit]") {
+TEST_CASE("adaptive limit: threads never hold more places than the limit",
+          "[adaptive_limit][threads]") {
   // Real threads; the limit stands still, as its windows never end.
   constexpr unsigned limit = 3;
   limit_core core({.initial_limit = limit, .window = 24h, .measure_idle_every = 24h});

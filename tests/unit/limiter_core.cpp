@@ -205,7 +205,7 @@ TEST_CASE("bug 30: a limit that is lowered at work goes on letting calls in",
 }
 
 TEST_CASE("bug 31: threads that reserve at once never get more than there is",
-          "[conformance][rate_limiter]") {
+          "[conformance][rate_limiter][threads]") {
   // Real threads; the time stands still, then moves on.
   const auto algorithm = GENERATE(limiter_algorithm::gcra, limiter_algorithm::sliding_window);
   constexpr unsigned permits = 5000;
@@ -228,7 +228,8 @@ TEST_CASE("bug 31: threads that reserve at once never get more than there is",
   }
 }
 
-TEST_CASE("bug 31: threads that wait get times that never bunch", "[conformance][rate_limiter]") {
+TEST_CASE("bug 31: threads that wait get times that never bunch",
+          "[conformance][rate_limiter][threads]") {
   hf::rate_limiter l(options{.permits = 3, .period = 1s, .burst = 1, .max_wait = 1h});
   std::vector<std::vector<hf::time_point>> times(6);
   {
@@ -246,7 +247,7 @@ TEST_CASE("bug 31: threads that wait get times that never bunch", "[conformance]
   for (std::size_t i = 0; i + 3 < all.size(); ++i) REQUIRE(all[i + 3] - all[i] == 1s);
 }
 
-TEST_CASE("rate limiter: reconfigured under load by another thread", "[rate_limiter]") {
+TEST_CASE("rate limiter: reconfigured under load by another thread", "[rate_limiter][threads]") {
   hf::rate_limiter l(options{.permits = 1000, .period = 1s, .max_wait = 1s});
   std::atomic<std::int64_t> now{0};
   std::atomic<bool> stop{false};

@@ -134,7 +134,7 @@ TEST_CASE("similar answers: options out of range are named, all of them", "[simi
   }
 }
 
-TEST_CASE("threads: similar answers", "[similarity]") {
+TEST_CASE("threads: similar answers", "[similarity][threads]") {
   // Real threads.
   hf::similar_answers<std::string> similar({.max_entries = 8});
   std::vector<std::jthread> threads;

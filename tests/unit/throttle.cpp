@@ -241,7 +241,8 @@ TEST_CASE("throttle: reconfigure keeps what was counted", "[throttle]") {
   CHECK(core.options().multiplier == 1.0);
 }
 
-TEST_CASE("throttle: threads, a live change and a count that is right in the end", "[throttle]") {
+TEST_CASE("throttle: threads, a live change and a count that is right in the end",
+          "[throttle][threads]") {
   // Real threads.
   throttle_core core(bare(1000));
   std::atomic<int> admitted{0};
