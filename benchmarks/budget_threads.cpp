@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
-// What do a budget and a throttle add to a call, and how does one that threads share scale?
+// What do a budget and a throttle cost by themselves, and how does one that threads share scale?
 #include <benchmark/benchmark.h>
 
 #include <chrono>
 #include <holdfast/policy/retry_budget.hpp>
 #include <holdfast/policy/throttle.hpp>
 
-#include "calls.hpp"
-#include "paired.hpp"
-
-using namespace bench;
-using namespace std::chrono_literals;
+#include "../tests/support/allocations.hpp"
 
 namespace {
+
+namespace hf = holdfast;
+using namespace std::chrono_literals;
 
 /// Runs `call(now)` on each thread, with nothing beneath: everything is added.
 template <class Call>
@@ -79,27 +78,5 @@ void budget_reserve(benchmark::State& state) {
   });
 }
 BENCHMARK(budget_reserve)->UseRealTime();
-
-/// What the second policy of a pipeline costs beyond the first.
-template <class First, class Both>
-void after_first(benchmark::State& state, const First& first, const Both& both) {
-  asio::io_context context{1};
-  paired(
-      state, context, [&first] { return first(ready_context_call); },
-      [&both] { return both(ready_context_call); });
-}
-
-void budget_after_first(benchmark::State& state) {
-  const hf::retry_budget budget;
-  after_first(state, hf::pipeline().with(hf::retry{}),
-              hf::pipeline().with(hf::retry{.budget = budget}));
-}
-BENCHMARK(budget_after_first)->UseManualTime();
-
-void throttle_after_first(benchmark::State& state) {
-  const auto first = hf::pipeline().with(hf::timeout{2s});
-  after_first(state, first, first.with(hf::throttle()));
-}
-BENCHMARK(throttle_after_first)->UseManualTime();
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What does a rate limiter add, alone and to a pipeline that has a policy already?
+// What does a rate limiter add, and what does one that threads share cost?
 #include <chrono>
 
 #include "calls.hpp"
@@ -23,30 +23,6 @@ hf::rate_limiter generous() {
 
 void rate_limiter(benchmark::State& state) { row(state, hf::pipeline().with(generous())); }
 BENCHMARK(rate_limiter)->UseManualTime();
-
-/// To be compared with the row `timeout`.
-void limiter_after_first(benchmark::State& state) {
-  row(state, hf::pipeline().with(generous()).with(hf::timeout{2s}));
-}
-BENCHMARK(limiter_after_first)->UseManualTime();
-
-/// A small store, mostly full: where a schedule begins is read from the precise clock.
-void limiter_small_store(benchmark::State& state) {
-  row(state, hf::pipeline()
-                 .with(hf::rate_limiter({.permits = 1'000'000'000, .period = 1s, .burst = 10}))
-                 .with(hf::timeout{2s}));
-}
-BENCHMARK(limiter_small_store)->UseManualTime();
-
-/// With a lock.
-void limiter_sliding_window(benchmark::State& state) {
-  row(state, hf::pipeline()
-                 .with(hf::rate_limiter({.permits = 100'000'000,
-                                         .period = 1s,
-                                         .algorithm = hf::limiter_algorithm::sliding_window}))
-                 .with(hf::timeout{2s}));
-}
-BENCHMARK(limiter_sliding_window)->UseManualTime();
 
 void rate_limited_reject(benchmark::State& state) {
   const hf::rate_limiter limiter({.name = "service", .permits = 1, .period = 1h});

@@ -7,15 +7,6 @@
 
 namespace holdfast::detail {
 
-namespace {
-
-bool took_long(const breaker_rules& rules, duration took) noexcept {
-  const duration limit = rules.slow_after();
-  return limit > duration::zero() && took >= limit;
-}
-
-}  // namespace
-
 template <class Store>
 bool breaker_machine<Store>::try_enter_slow(breaker_permit& permit, std::uint64_t word,
                                             time_point now) {
@@ -94,14 +85,6 @@ bool breaker_machine<Store>::enter_locked(breaker_permit& permit, time_point now
 }
 
 template <class Store>
-bool breaker_machine<Store>::enter_probe_locked(breaker_permit& permit, time_point now) {
-  const std::uint64_t probe = this->side().probes.reserve(*this->rules().options(), now);
-  if (probe == 0) return false;
-  permit = breaker_permit::probe(word_.load(std::memory_order_relaxed), probe);
-  return true;
-}
-
-template <class Store>
 void breaker_machine<Store>::leave_slow(const breaker_permit& permit, verdict v,
                                         const breaker_outcome& o) {
   switch (permit.is()) {
@@ -123,7 +106,7 @@ void breaker_machine<Store>::leave_call(const breaker_permit& permit, verdict v,
   if (timed) this->leave_flight(generation_of(permit.word), permit.start(), permit.lane());
   if (word_.load(std::memory_order_acquire) != permit.word) return extend_open(permit, v, o);
   if (!says_something) return;
-  count(permit.word, *kind_of(v, took_long(this->rules(), took)), o);
+  count(permit.word, *kind_of(v, this->rules().took_long(took)), o);
 }
 
 template <class Store>
@@ -213,104 +196,6 @@ void breaker_machine<Store>::extend_open(const breaker_permit& permit, verdict v
   if (until > open_until_.load(std::memory_order_relaxed)) {
     open_until_.store(until, std::memory_order_relaxed);
   }
-}
-
-template <class Store>
-void breaker_machine<Store>::leave_probe(const breaker_permit& permit, verdict v,
-                                         const breaker_outcome& o) {
-  bool changed = false;
-  {
-    const std::lock_guard lock(this->mutex());
-    // A probe of an earlier half-open period, or one that lost its place, has no say.
-    if (state_of(word_.load(std::memory_order_relaxed)) != breaker_state::half_open) return;
-    auto& probes = this->side().probes;
-    const auto began = probes.end(permit.probe_number());
-    if (!began || !kind_of(v, false)) return;
-    const auto kind = *kind_of(v, took_long(this->rules(), o.now - *began));
-    const auto options = this->rules().options();
-    switch (probes.count(*options, this->rules().is_bad_probe(kind))) {
-      case trial_result::undecided: break;
-      case trial_result::passed:
-        changed = true;
-        if (options->recovery) {
-          step_locked(0, breaker_cause::probes_succeeded, o.now);
-        } else {
-          change_locked(breaker_state::closed, breaker_cause::probes_succeeded, o.now, 1.0);
-        }
-        break;
-      case trial_result::failed:
-        changed = true;
-        open_locked(breaker_cause::probe_failed, o);
-        break;
-    }
-  }
-  if (changed) this->rules().events.deliver();
-}
-
-template <class Store>
-void breaker_machine<Store>::leave_share(const breaker_permit& permit, verdict v,
-                                         const breaker_outcome& o) {
-  if (!kind_of(v, false)) return;
-  const auto kind = *kind_of(v, took_long(this->rules(), permit.taken(o.now)));
-  bool changed = false;
-  {
-    const std::lock_guard lock(this->mutex());
-    if (word_.load(std::memory_order_relaxed) != permit.word) return;
-    const auto options = this->rules().options();
-    auto& recovery = this->side().recovery;
-    const std::size_t step = recovery.step();
-    const bool bad = this->rules().is_bad_probe(kind);
-    // The options may have changed since the step began: without a ramp, or with a shorter one, the
-    // circuit is at its end.
-    const bool known = options->recovery && step < options->recovery->steps.size();
-    const trial_result result =
-        known ? recovery.count(options->recovery->steps[step], bad, o.now)
-              : bad ? trial_result::failed : trial_result::passed;
-    if (result == trial_result::passed) {
-      changed = true;
-      if (known && step + 1 < options->recovery->steps.size()) {
-        step_locked(step + 1, breaker_cause::step_passed, o.now);
-      } else {
-        change_locked(breaker_state::closed, breaker_cause::step_passed, o.now, 1.0);
-      }
-    } else if (result == trial_result::failed) {
-      changed = true;
-      if (known && step > 0 &&
-          options->recovery->failed_step == recovery_ramp::on_failure::back_one_step) {
-        step_locked(step - 1, breaker_cause::step_failed, o.now);
-      } else {
-        open_locked(breaker_cause::step_failed, o);
-      }
-    }
-  }
-  if (changed) this->rules().events.deliver();
-}
-
-template <class Store>
-void breaker_machine<Store>::step_locked(std::size_t step, breaker_cause cause, time_point now) {
-  this->side().recovery.begin(step, now);
-  change_locked(breaker_state::recovering, cause, now, share_locked(breaker_state::recovering));
-}
-
-template <class Store>
-double breaker_machine<Store>::share_locked(breaker_state s) const {
-  switch (s) {
-    case breaker_state::closed:
-    case breaker_state::disabled:
-    case breaker_state::metrics_only: return 1.0;
-    case breaker_state::recovering: {
-      const breaker_side* side = this->peek_side();
-      const auto options = this->rules().options();
-      if (!side || !options->recovery) return 1.0;
-      const auto& steps = options->recovery->steps;
-      const std::size_t step = side->recovery.step();
-      return step < steps.size() ? steps[step].share : 1.0;
-    }
-    case breaker_state::open:
-    case breaker_state::half_open:
-    case breaker_state::isolated: break;
-  }
-  return 0.0;
 }
 
 template <class Store>

@@ -59,6 +59,7 @@ class breaker_rules {
   duration slow_after() const noexcept {
     return duration(slow_after_.load(std::memory_order_relaxed));
   }
+  bool took_long(duration d) const noexcept { return measures_time() && d >= slow_after(); }
   bool measures_time() const noexcept { return slow_after().count() != 0; }
   /// The span of a time, as a permit keeps it, for the calls in flight.
   std::int64_t span(std::int64_t kept_time) const noexcept {
