@@ -47,6 +47,13 @@ TEST_CASE("a hedge multiplies, with what is inside of it too", "[safe_utilisatio
   CHECK(pipe.safe_utilisation() == 0.25);
 }
 
+TEST_CASE("a budget bounds a hedge as it bounds a retry", "[safe_utilisation]") {
+  const hf::hedge hedge({.max_hedges = 1, .budget = hf::retry_budget({.ratio = 0.25})});
+  const auto pipe = hf::pipeline().with(hedge);
+  CHECK(pipe.safe_utilisation() == Approx(0.8));
+  CHECK(pipe.describe().ends_with("safe utilisation: 80 %\n"));
+}
+
 TEST_CASE("the links of a fallback are other services", "[safe_utilisation]") {
   const auto call = []() -> boost::asio::awaitable<int> { co_return 1; };
   const auto chain = hf::resilient(call)

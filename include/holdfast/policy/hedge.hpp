@@ -142,7 +142,9 @@ class hedge_layer {
   const budget_use& budget() const noexcept { return budget_; }
 
   void describe(std::string& out) const;
-  double amplification() const { return hedge_amplification(*core_) * inner_.amplification(); }
+  double amplification() const {
+    return budget_.amplification(hedge_amplification(*core_)) * inner_.amplification();
+  }
 
  private:
   Inner inner_;
