@@ -31,14 +31,14 @@ void breaker_after_first(benchmark::State& state) {
 BENCHMARK(breaker_after_first)->UseManualTime();
 
 void breaker_slow_after_after_first(benchmark::State& state) {
-  after_timeout(state, hf::circuit_breaker(
-                           {.name = "service", .failure_rate = 0.5, .slow_after = 1s}));
+  after_timeout(state,
+                hf::circuit_breaker({.name = "service", .failure_rate = 0.5, .slow_after = 1s}));
 }
 BENCHMARK(breaker_slow_after_after_first)->UseManualTime();
 
 void breaker_window_calls_after_first(benchmark::State& state) {
-  after_timeout(state, hf::circuit_breaker(
-                           {.name = "service", .failure_rate = 0.5, .window_calls = 100}));
+  after_timeout(state,
+                hf::circuit_breaker({.name = "service", .failure_rate = 0.5, .window_calls = 100}));
 }
 BENCHMARK(breaker_window_calls_after_first)->UseManualTime();
 

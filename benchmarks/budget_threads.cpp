@@ -2,7 +2,6 @@
 // What do a budget and a throttle cost by themselves, and how does one that threads share scale?
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <holdfast/policy/retry_budget.hpp>
 #include <holdfast/policy/throttle.hpp>
 
@@ -11,7 +10,6 @@
 namespace {
 
 namespace hf = holdfast;
-using namespace std::chrono_literals;
 
 /// Runs `call(now)` on each thread, with nothing beneath: everything is added.
 template <class Call>
