@@ -81,3 +81,16 @@ TEST_CASE("allocations: circuit breaker in a pipeline, with everything on") {
   const auto call = []() -> asio::awaitable<int> { co_return 1; };
   CHECK(support::allocations_of([&] { return pipe(call); }) == 0);
 }
+
+TEST_CASE("allocations: a family of circuit breakers, once it knows the keys") {
+  const hf::breaker_family family({.breaker = quiet()});
+  const auto pipe = hf::pipeline().with(family);
+  const auto call = []() -> asio::awaitable<int> { co_return 1; };
+  constexpr std::string_view tenants[] = {
+      "a tenant", "another", "one whose name is too long to be kept in a small string's place"};
+  const auto operation = [&](int i) {
+    return pipe(call, {.tenant = tenants[static_cast<std::size_t>(i) % 3]});
+  };
+  CHECK(support::allocations_of(operation) == 0);
+  CHECK(family.snapshot().keys == 3);
+}
