@@ -5,6 +5,7 @@
 #include <functional>
 #include <holdfast/policy/adaptive_limit_options.hpp>
 #include <holdfast/policy/bulkhead_options.hpp>
+#include <holdfast/policy/chaos_options.hpp>
 #include <holdfast/policy/circuit_breaker_options.hpp>
 #include <holdfast/policy/hedge.hpp>
 #include <holdfast/policy/load_shedder_options.hpp>
@@ -34,6 +35,7 @@ struct service_options {
   std::optional<adaptive_limit_options> adaptive_limit = std::nullopt;
   std::optional<hedge_options> hedge = std::nullopt;
   std::optional<load_shedder_options> load_shedder = std::nullopt;
+  std::optional<chaos_options> chaos = std::nullopt;
 };
 
 /// What a `registry` is made from.

@@ -7,6 +7,7 @@
 #include <holdfast/configuration.hpp>
 #include <holdfast/policy/adaptive_limit.hpp>
 #include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/policy/chaos.hpp>
 #include <holdfast/policy/circuit_breaker.hpp>
 #include <holdfast/policy/hedge.hpp>
 #include <holdfast/policy/load_shedder.hpp>
@@ -32,6 +33,7 @@ struct service_snapshot {
   std::optional<adaptive_limit_snapshot> adaptive_limit;
   std::optional<hedge_snapshot> hedge;
   std::optional<load_shedder_snapshot> load_shedder;
+  std::optional<chaos_snapshot> chaos;
 };
 
 namespace detail {
@@ -69,6 +71,7 @@ class registry {
   holdfast::adaptive_limit adaptive_limit(std::string_view name) const;
   holdfast::hedge hedge(std::string_view name) const;
   load_shedder shedder(std::string_view name) const;
+  holdfast::chaos chaos(std::string_view name) const;
 
   /// The same for policies that are values: the options in force now, which stay those of the
   /// pipelines made with them. The retry draws on the service's budget.

@@ -8,6 +8,7 @@
 #include <holdfast/read_configuration.hpp>
 #include <limits>
 
+#include "../registry/named_faults.hpp"
 #include "../registry/nearest.hpp"
 #include "../registry/option_members.hpp"
 #include "duration_text.hpp"
@@ -91,6 +92,8 @@ class reader {
       fault(path, "is a function: JSON cannot say it, the program can");
     } else if constexpr (std::is_same_v<T, duration>) {
       read_duration(path, v, into);
+    } else if constexpr (std::is_same_v<T, failure>) {
+      read_fault(path, v, into);
     } else if constexpr (std::is_same_v<T, bool>) {
       if (const bool* b = v.if_bool()) {
         into = *b;
@@ -147,6 +150,19 @@ class reader {
     } else {
       wrong_type(path, "a duration such as \"250ms\", \"1m30s\" or \"1h\"", v);
     }
+  }
+
+  void read_fault(const std::string& path, const json::value& v, failure& into) {
+    std::vector<std::string_view> known;
+    const json::string* const s = v.if_string();
+    for (const detail::named_fault& f : detail::named_faults()) {
+      known.push_back(f.name);
+      if (s && std::string_view(*s) == f.name) {
+        into = failure(f.code);
+        return;
+      }
+    }
+    wrong_type(path, fmt::format("one of {}", fmt::join(known, ", ")), v);
   }
 
   template <class T>

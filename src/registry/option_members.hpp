@@ -30,6 +30,7 @@ struct members<service_options> {
     f("adaptive_limit", &o::adaptive_limit);
     f("hedge", &o::hedge);
     f("load_shedder", &o::load_shedder);
+    f("chaos", &o::chaos);
   }
 };
 
@@ -229,6 +230,43 @@ struct members<load_shedder_options> {
   }
 };
 
+template <>
+struct members<chaos_delay> {
+  template <class F>
+  static void visit(F&& f) {
+    f("kind", &chaos_delay::kind);
+    f("base", &chaos_delay::base);
+    f("cap", &chaos_delay::cap);
+  }
+};
+
+template <>
+struct members<chaos_rule> {
+  template <class F>
+  static void visit(F&& f) {
+    using r = chaos_rule;
+    f("rate", &r::rate);
+    f("first_attempt", &r::first_attempt);
+    f("last_attempt", &r::last_attempt);
+    f("from", &r::from);
+    f("until", &r::until);
+    f("only_if", &r::only_if);
+    f("delay", &r::delay);
+    f("hang", &r::hang);
+    f("fault", &r::fault);
+  }
+};
+
+/// Without `enabled`: no configuration throws the switch.
+template <>
+struct members<chaos_options> {
+  template <class F>
+  static void visit(F&& f) {
+    f("seed", &chaos_options::seed);
+    f("rules", &chaos_options::rules);
+  }
+};
+
 template <class T>
 concept with_members = requires { members<T>::visit([](std::string_view, auto) {}); };
 
@@ -272,6 +310,10 @@ inline constexpr std::array values<limit_algorithm>{
 template <>
 inline constexpr std::array values<overload_signal>{overload_signal::queue_time,
                                                     overload_signal::latency};
+
+template <>
+inline constexpr std::array values<chaos_delay_kind>{
+    chaos_delay_kind::constant, chaos_delay_kind::uniform, chaos_delay_kind::exponential};
 
 // The kinds of members.
 

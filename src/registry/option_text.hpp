@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "named_faults.hpp"
 #include "option_members.hpp"
 
 namespace holdfast::detail {
@@ -34,6 +35,8 @@ void to_texts(option_texts& out, const std::string& path, const T& value) {
     if (value) out.emplace_back(path, "a function");
   } else if constexpr (std::is_same_v<T, duration>) {
     out.emplace_back(path, format_duration(value));
+  } else if constexpr (std::is_same_v<T, failure>) {
+    out.emplace_back(path, name_of_fault(value));
   } else if constexpr (std::is_enum_v<T>) {
     out.emplace_back(path, name_of(value));
   } else {

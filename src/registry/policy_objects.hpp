@@ -41,6 +41,10 @@ template <>
 struct made_from<load_shedder_options> {
   using type = load_shedder;
 };
+template <>
+struct made_from<chaos_options> {
+  using type = chaos;
+};
 
 /// Whether a service keeps an object for it.
 template <class Options>

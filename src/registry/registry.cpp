@@ -25,7 +25,7 @@ struct service {
   service_options options;
   std::tuple<std::optional<circuit_breaker>, std::optional<bulkhead>, std::optional<rate_limiter>,
              std::optional<retry_budget>, std::optional<throttle>, std::optional<adaptive_limit>,
-             std::optional<hedge>, std::optional<load_shedder>>
+             std::optional<hedge>, std::optional<load_shedder>, std::optional<chaos>>
       objects;
 
   template <class Object>
@@ -107,6 +107,7 @@ service_snapshot snapshot_of(const std::string& name, const service& s, time_poi
   take(out.adaptive_limit, s.object<adaptive_limit>());
   take(out.hedge, s.object<hedge>());
   take(out.load_shedder, s.object<load_shedder>());
+  take(out.chaos, s.object<chaos>());
   return out;
 }
 
@@ -262,6 +263,9 @@ holdfast::hedge registry::hedge(std::string_view name) const {
 }
 load_shedder registry::shedder(std::string_view name) const {
   return state_->get<load_shedder>(name, "load_shedder");
+}
+holdfast::chaos registry::chaos(std::string_view name) const {
+  return state_->get<holdfast::chaos>(name, "chaos");
 }
 
 holdfast::timeout registry::timeout(std::string_view name) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <holdfast/read_configuration.hpp>
 
+#include <boost/asio/error.hpp>
 #include <catch2/catch_all.hpp>
 #include <holdfast/invalid_options.hpp>
 #include <holdfast/registry.hpp>
@@ -91,7 +92,7 @@ TEST_CASE("every option that there is can be read", "[configuration]") {
   const hf::registry r(hf::read_configuration(R"({"services": {"x": {
       "timeout": {}, "retry": {}, "circuit_breaker": {}, "bulkhead": {}, "rate_limiter": {},
       "retry_budget": {}, "throttle": {}, "adaptive_limit": {}, "hedge": {},
-      "load_shedder": {}}}})"));
+      "load_shedder": {}, "chaos": {}}}})"));
   const hf::registry structs({.services = {{"x",
                                             {.timeout = hf::timeout(),
                                              .retry = hf::retry(),
@@ -102,8 +103,53 @@ TEST_CASE("every option that there is can be read", "[configuration]") {
                                              .throttle = hf::throttle_options(),
                                              .adaptive_limit = hf::adaptive_limit_options(),
                                              .hedge = hf::hedge_options(),
-                                             .load_shedder = hf::load_shedder_options()}}}});
+                                             .load_shedder = hf::load_shedder_options(),
+                                             .chaos = hf::chaos_options()}}}});
   CHECK(r.describe() == structs.describe());
+}
+
+TEST_CASE("a rehearsal is configured, and switched on by the program", "[configuration][chaos]") {
+  const std::string_view text = R"({"services": {"gpt-4": {"chaos": {"seed": 7, "rules": [
+      {"first_attempt": 3, "last_attempt": 7, "fault": "connection_reset"},
+      {"rate": 0.25, "from": "10s", "until": "1m",
+       "delay": {"kind": "uniform", "base": "1s", "cap": "2s"}},
+      {"rate": 0.5, "hang": true}]}}}})";
+  const auto c = hf::read_configuration(text);
+  const hf::chaos_options& o = *c.services.at("gpt-4").chaos;
+  CHECK(o.seed == 7);
+  REQUIRE(o.rules.size() == 3);
+  CHECK(o.rules[0].first_attempt == 3);
+  CHECK(o.rules[0].last_attempt == 7);
+  REQUIRE(o.rules[0].fault);
+  CHECK(o.rules[0].fault->code() == boost::asio::error::connection_reset);
+  CHECK(o.rules[1].delay.kind == hf::chaos_delay_kind::uniform);
+  CHECK(o.rules[1].delay.cap == 2s);
+  CHECK(o.rules[1].from == 10s);
+  CHECK_FALSE(o.rules[1].fault);
+  CHECK(o.rules[2].hang);
+
+  hf::registry r(c);
+  const hf::chaos chaos = r.chaos("gpt-4");
+  CHECK_FALSE(chaos.enabled());
+  CHECK(chaos.name() == "gpt-4");
+  CHECK(r.chaos("gpt-4").core() == chaos.core());
+  hf::chaos(chaos).enable();
+  CHECK(r.snapshot_of("gpt-4").chaos->enabled);
+  hf::configuration other = c;
+  other.services.at("gpt-4").chaos->rules[0].fault = hf::errc::rate_limited;
+  CHECK(r.apply(other) ==
+        lines{"gpt-4.chaos.rules[0].fault: connection_reset -> holdfast:7 (the rate limit is "
+              "reached)"});
+  CHECK(chaos.enabled());
+
+  CHECK(faults_of("chaos", R"("enabled": true)") ==
+        lines{"services.x.chaos.enabled: is not known; known are seed, rules"});
+  CHECK(faults_of("chaos", R"("rules": [{"fault": "reset"}, {"rate": 2, "hang": true}])") ==
+        lines{"services.x.chaos.rules[0].fault: must be one of broken_pipe, connection_aborted, "
+              "connection_refused, connection_reset, end_of_file, host_not_found, "
+              "host_unreachable, network_down, network_unreachable, timed_out, try_again, is "
+              "\"reset\"",
+              "services.x.chaos.rules[1].rate = 2: must be more than 0 and at most 1"});
 }
 
 TEST_CASE("what JSON does not say is as in the base", "[configuration]") {
