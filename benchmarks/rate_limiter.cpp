@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// What does a rate limiter add, and what does one that threads share cost?
+// What does a rate limiter add, and what does a refusal by one cost?
 #include <chrono>
 
 #include "calls.hpp"
@@ -31,25 +31,5 @@ void rate_limited_reject(benchmark::State& state) {
   if (limiter.refused() == 0) state.SkipWithError("nothing was refused");
 }
 BENCHMARK(rate_limited_reject)->UseManualTime();
-
-/// One limiter that several threads share: exact, so they take turns.
-void take_permits(benchmark::State& state) {
-  static const hf::rate_limiter limiter = generous();
-  auto& core = *limiter.core();
-  const auto now = hf::clock::now();
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(core.take(core.plan(), 1, now, hf::duration(0)));
-  }
-  state.SetItemsProcessed(state.iterations());
-  state.counters["added_ns"] =
-      benchmark::Counter(1e-9 * static_cast<double>(state.iterations()),
-                         benchmark::Counter::kAvgThreadsRate | benchmark::Counter::kInvert);
-}
-
-void limiter_1_thread(benchmark::State& state) { take_permits(state); }
-BENCHMARK(limiter_1_thread)->Threads(1)->UseRealTime();
-
-void limiter_2_threads(benchmark::State& state) { take_permits(state); }
-BENCHMARK(limiter_2_threads)->Threads(2)->UseRealTime();
 
 }  // namespace

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// What do a budget and a throttle cost by themselves, and how does one that threads share scale?
+// What does a policy cost by itself, and how does one scale that several threads share?
 #include <benchmark/benchmark.h>
 
+#include <holdfast/policy/circuit_breaker.hpp>
+#include <holdfast/policy/rate_limiter.hpp>
 #include <holdfast/policy/retry_budget.hpp>
 #include <holdfast/policy/throttle.hpp>
 
@@ -15,6 +17,7 @@ namespace hf = holdfast;
 template <class Call>
 void alone(benchmark::State& state, Call call) {
   const auto now = hf::clock::now();
+  call(now);  // a thread's first call finds its stripe
   const auto before = support::allocations();
   for (auto _ : state) call(now);
   const auto allocated = static_cast<double>(support::allocations() - before);
@@ -26,6 +29,33 @@ void alone(benchmark::State& state, Call call) {
       benchmark::Counter(allocated / static_cast<double>(state.iterations()),
                          benchmark::Counter::kAvgThreads);
 }
+
+void one_breaker(benchmark::State& state) {
+  static const hf::circuit_breaker breaker({.name = "shared", .failure_rate = 0.5});
+  auto& core = *breaker.core();
+  alone(state, [&core](hf::time_point now) {
+    hf::detail::breaker_permit permit;
+    benchmark::DoNotOptimize(core.try_enter(permit, now));
+    core.leave(permit, hf::verdict::success, now);
+  });
+}
+void breaker_1_thread(benchmark::State& state) { one_breaker(state); }
+BENCHMARK(breaker_1_thread)->Threads(1)->UseRealTime();
+void breaker_2_threads(benchmark::State& state) { one_breaker(state); }
+BENCHMARK(breaker_2_threads)->Threads(2)->UseRealTime();
+
+/// Exact, so the threads take turns.
+void one_limiter(benchmark::State& state) {
+  static const hf::rate_limiter limiter({.permits = 100'000'000});
+  auto& core = *limiter.core();
+  alone(state, [&core](hf::time_point now) {
+    benchmark::DoNotOptimize(core.take(core.plan(), 1, now, hf::duration(0)));
+  });
+}
+void limiter_1_thread(benchmark::State& state) { one_limiter(state); }
+BENCHMARK(limiter_1_thread)->Threads(1)->UseRealTime();
+void limiter_2_threads(benchmark::State& state) { one_limiter(state); }
+BENCHMARK(limiter_2_threads)->Threads(2)->UseRealTime();
 
 void one_budget(benchmark::State& state) {
   static const hf::retry_budget budget;
