@@ -74,49 +74,46 @@ bool refused(const hf::result<int>& r, hf::errc code) {
   return r.has_error() && r.error().code() == code;
 }
 
+/// The subject comes to a bulkhead that somebody holds; `then` happens once it waits.
+scenario behind_another(std::string name, guards& g, std::function<void(world&)> then = nullptr,
+                        hf::call_options holder = {}) {
+  return {
+      .name = std::move(name), .acts = {{.lasts = 1ms}}, .prepare = [&g, then, holder](world& w) {
+        g.renew();
+        other(w, g, holder);
+        w.time->poll();
+        if (then) later(w, [&w, then] { then(w); });
+      }};
+}
+
+/// The same where that ends the subject's wait.
+scenario turned_away_behind_another(std::string name, guards& g, std::function<void(world&)> then,
+                                    hf::errc code) {
+  scenario s = behind_another(std::move(name), g, std::move(then));
+  s.expect = [code](auto& r) { return refused(r, code); };
+  return s;
+}
+
 }  // namespace
 
 TEST_CASE("cancellation sweep: bulkhead, newest first") {
   guards g({.limit = 1, .queue = 4, .order = queue_order::lifo});
-  sweep_policy({.name = "between two others",
-             .acts = {{.lasts = 1ms}},
-             .prepare =
-                 [&](world& w) {
-                   g.renew();
-                   other(w, g);
-                   w.time->poll();
-                   later(w, [&] { other(w, g); });
-                 }},
-            subject(g, {.tenant = "acme"}));
+  sweep_policy(behind_another("between two others", g, [&](world& w) { other(w, g); }),
+               subject(g, {.tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: bulkhead, evicted from the queue") {
   guards g({.limit = 1, .queue = 1, .order = queue_order::priority});
-  sweep_policy({.name = "gives way",
-             .acts = {{.lasts = 1ms}},
-             .prepare =
-                 [&](world& w) {
-                   g.renew();
-                   other(w, g);
-                   w.time->poll();
-                   later(w, [&] { other(w, g, {.priority = priority::high}); });
-                 },
-             .expect = [](auto& r) { return refused(r, hf::errc::shed); }},
-            turned_away(g, {.priority = priority::low, .tenant = "acme"}));
+  const auto more_important = [&](world& w) { other(w, g, {.priority = priority::high}); };
+  sweep_policy(turned_away_behind_another("gives way", g, more_important, hf::errc::shed),
+               turned_away(g, {.priority = priority::low, .tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: bulkhead, heavy in the queue before lighter ones") {
   guards g({.limit = 3, .queue = 4});
-  sweep_policy({.name = "heavy",
-             .acts = {{.lasts = 1ms}},
-             .prepare =
-                 [&](world& w) {
-                   g.renew();
-                   other(w, g, {.weight = 2});
-                   w.time->poll();
-                   later(w, [&] { other(w, g), other(w, g, {.weight = 3}); });
-                 }},
-            subject(g, {.weight = 3, .tenant = "acme"}));
+  const auto two_more = [&](world& w) { other(w, g), other(w, g, {.weight = 3}); };
+  sweep_policy(behind_another("heavy", g, two_more, {.weight = 2}),
+               subject(g, {.weight = 3, .tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: bulkhead, a standing queue") {
@@ -125,49 +122,26 @@ TEST_CASE("cancellation sweep: bulkhead, a standing queue") {
             .order = queue_order::codel,
             .codel_interval = 5ms,
             .codel_target = 1ms});
-  sweep_policy({.name = "codel",
-             .acts = {{.lasts = 1ms}},
-             .prepare =
-                 [&](world& w) {
-                   g.renew();
-                   other(w, g);
-                   w.time->poll();
-                 }},
-            subject(g, {.tenant = "acme"}));
+  sweep_policy(behind_another("codel", g), subject(g, {.tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: bulkhead, the limit changes while the subject waits") {
   guards g({.limit = 1, .queue = 4});
-  sweep_policy({.name = "raised and lowered",
-             .acts = {{.lasts = 1ms}},
-             .prepare =
-                 [&](world& w) {
-                   g.renew();
-                   other(w, g);
-                   w.time->poll();
-                   later(w, [&] {
-                     other(w, g);
-                     g.bulkhead.resize(2);
-                     g.bulkhead.resize(1);
-                     other(w, g);
-                   });
-                 }},
-            subject(g, {.tenant = "acme"}));
+  const auto up_and_down = [&](world& w) {
+    other(w, g);
+    g.bulkhead.resize(2);
+    g.bulkhead.resize(1);
+    other(w, g);
+  };
+  sweep_policy(behind_another("raised and lowered", g, up_and_down),
+               subject(g, {.tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: bulkhead, closed while the subject waits") {
   guards g({.limit = 1, .queue = 4});
-  sweep_policy({.name = "closed",
-             .acts = {{.lasts = 1ms}},
-             .prepare =
-                 [&](world& w) {
-                   g.renew();
-                   other(w, g);
-                   w.time->poll();
-                   later(w, [&] { g.bulkhead.close(); });
-                 },
-             .expect = [](auto& r) { return refused(r, hf::errc::shutting_down); }},
-            turned_away(g, {.tenant = "acme"}));
+  const auto close = [&](world&) { g.bulkhead.close(); };
+  sweep_policy(turned_away_behind_another("closed", g, close, hf::errc::shutting_down),
+               turned_away(g, {.tenant = "acme"}));
 }
 
 TEST_CASE("cancellation sweep: load shedder") {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "../support/every_policy.hpp"
+
 namespace hf = holdfast;
 using namespace std::chrono_literals;
 using Catch::Matchers::ContainsSubstring;
@@ -93,18 +95,7 @@ TEST_CASE("every option that there is can be read", "[configuration]") {
       "timeout": {}, "retry": {}, "circuit_breaker": {}, "bulkhead": {}, "rate_limiter": {},
       "retry_budget": {}, "throttle": {}, "adaptive_limit": {}, "hedge": {},
       "load_shedder": {}, "chaos": {}}}})"));
-  const hf::registry structs({.services = {{"x",
-                                            {.timeout = hf::timeout(),
-                                             .retry = hf::retry(),
-                                             .circuit_breaker = hf::circuit_breaker_options(),
-                                             .bulkhead = hf::bulkhead_options(),
-                                             .rate_limiter = hf::rate_limiter_options(),
-                                             .retry_budget = hf::retry_budget_options(),
-                                             .throttle = hf::throttle_options(),
-                                             .adaptive_limit = hf::adaptive_limit_options(),
-                                             .hedge = hf::hedge_options(),
-                                             .load_shedder = hf::load_shedder_options(),
-                                             .chaos = hf::chaos_options()}}}});
+  const hf::registry structs({.services = {{"x", test::every_policy()}}});
   CHECK(r.describe() == structs.describe());
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../support/allocations.hpp"
+#include "../support/every_policy.hpp"
 
 namespace hf = holdfast;
 using namespace std::chrono_literals;
@@ -73,17 +74,7 @@ TEST_CASE("what there is not is an error that helps", "[registry]") {
 }
 
 TEST_CASE("every kind of policy is found", "[registry]") {
-  const hf::service_options all{.timeout = hf::timeout(),
-                                .retry = hf::retry(),
-                                .circuit_breaker = hf::circuit_breaker_options(),
-                                .bulkhead = hf::bulkhead_options(),
-                                .rate_limiter = hf::rate_limiter_options(),
-                                .retry_budget = hf::retry_budget_options(),
-                                .throttle = hf::throttle_options(),
-                                .adaptive_limit = hf::adaptive_limit_options(),
-                                .hedge = hf::hedge_options(),
-                                .load_shedder = hf::load_shedder_options()};
-  const hf::registry r({.services = {{"x", all}}});
+  const hf::registry r({.services = {{"x", test::every_policy()}}});
   CHECK(r.breaker("x").name() == "x");
   CHECK(r.bulkhead("x").name() == "x");
   CHECK(r.limiter("x").name() == "x");
@@ -92,11 +83,12 @@ TEST_CASE("every kind of policy is found", "[registry]") {
   CHECK(r.adaptive_limit("x").name() == "x");
   CHECK(r.hedge("x").name() == "x");
   CHECK(r.shedder("x").name() == "x");
+  CHECK(r.chaos("x").name() == "x");
   CHECK(r.timeout("x").after == 30s);
   CHECK(r.retry("x").max_attempts == 3);
   const auto s = r.snapshot_of("x");
   CHECK((s.circuit_breaker && s.bulkhead && s.rate_limiter && s.retry_budget && s.throttle &&
-         s.adaptive_limit && s.hedge && s.load_shedder));
+         s.adaptive_limit && s.hedge && s.load_shedder && s.chaos));
 }
 
 TEST_CASE("a look-up allocates nothing", "[registry]") {
