@@ -17,9 +17,9 @@ void failure_window::begin(word& bucket, std::uint64_t seen, std::int64_t period
 void failure_window::sum(window_counts& into, std::int64_t period) const noexcept {
   for (std::size_t k = 0; k < call_kinds; ++k) {
     for (const auto& bucket : buckets_[k]) {
-      const std::uint64_t word = bucket.load(std::memory_order_relaxed);
-      if (!is_current<period_bits>(word >> count_bits, period)) continue;
-      into.add(static_cast<call_kind>(k), word & count_mask);
+      const std::uint64_t seen = bucket.load(std::memory_order_relaxed);
+      if (!is_current<period_bits>(seen >> count_bits, period)) continue;
+      into.add(static_cast<call_kind>(k), seen & count_mask);
     }
   }
 }

@@ -62,11 +62,11 @@ void race_base::start_next() {
 
 void race_base::arm() {
   deadline_alarm::stop(time_);
-  const time_point next = saturating_add(time_.precise_now(), delay_);
+  const time_point due = saturating_add(time_.precise_now(), delay_);
   if (serialised_by() == affinity::context) {
-    deadline_alarm::start(time_, next);
+    deadline_alarm::start(time_, due);
   } else {
-    deadline_alarm::start_on(executor_, time_, next);
+    deadline_alarm::start_on(executor_, time_, due);
   }
 }
 

@@ -28,8 +28,8 @@ class latency_tracker {
 
   void record(duration latency, time_point now) noexcept {
     turn(now);
-    auto& half = halves_[static_cast<std::size_t>(half_of(now) & 1)];
-    half.counts[bucket_of(latency)].fetch_add(1, std::memory_order_relaxed);
+    auto& current = halves_[static_cast<std::size_t>(half_of(now) & 1)];
+    current.counts[bucket_of(latency)].fetch_add(1, std::memory_order_relaxed);
   }
 
   /// The latency that a share `q` of the recent calls did not exceed; none below `minimum` calls.
