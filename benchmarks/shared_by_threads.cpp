@@ -30,8 +30,7 @@ void alone(benchmark::State& state, Call call) {
                          benchmark::Counter::kAvgThreads);
 }
 
-void one_breaker(benchmark::State& state) {
-  static const hf::circuit_breaker breaker({.name = "shared", .failure_rate = 0.5});
+void use(benchmark::State& state, const hf::circuit_breaker& breaker) {
   auto& core = *breaker.core();
   alone(state, [&core](hf::time_point now) {
     hf::detail::breaker_permit permit;
@@ -39,10 +38,19 @@ void one_breaker(benchmark::State& state) {
     core.leave(permit, hf::verdict::success, now);
   });
 }
-void breaker_1_thread(benchmark::State& state) { one_breaker(state); }
+const hf::circuit_breaker& shared_breaker() {
+  static const hf::circuit_breaker breaker({.name = "shared", .failure_rate = 0.5});
+  return breaker;
+}
+void breaker_1_thread(benchmark::State& state) { use(state, shared_breaker()); }
 BENCHMARK(breaker_1_thread)->Threads(1)->UseRealTime();
-void breaker_2_threads(benchmark::State& state) { one_breaker(state); }
+void breaker_2_threads(benchmark::State& state) { use(state, shared_breaker()); }
 BENCHMARK(breaker_2_threads)->Threads(2)->UseRealTime();
+/// A breaker for each thread: as much as two threads of this machine can do.
+void breaker_apart_2_threads(benchmark::State& state) {
+  use(state, hf::circuit_breaker({.name = "apart", .failure_rate = 0.5}));
+}
+BENCHMARK(breaker_apart_2_threads)->Threads(2)->UseRealTime();
 
 /// Exact, so the threads take turns.
 void one_limiter(benchmark::State& state) {
@@ -57,30 +65,32 @@ BENCHMARK(limiter_1_thread)->Threads(1)->UseRealTime();
 void limiter_2_threads(benchmark::State& state) { one_limiter(state); }
 BENCHMARK(limiter_2_threads)->Threads(2)->UseRealTime();
 
-void one_budget(benchmark::State& state) {
+void use(benchmark::State& state, const hf::retry_budget& budget) {
+  auto& core = *budget.core();
+  alone(state, [&core](hf::time_point now) {
+    core.on_call(now);
+    core.on_success();
+  });
+}
+const hf::retry_budget& shared_budget() {
   static const hf::retry_budget budget;
-  auto& core = *budget.core();
-  alone(state, [&core](hf::time_point now) {
-    core.on_call(now);
-    core.on_success();
-  });
+  return budget;
 }
-void budget_1_thread(benchmark::State& state) { one_budget(state); }
+void budget_1_thread(benchmark::State& state) { use(state, shared_budget()); }
 BENCHMARK(budget_1_thread)->Threads(1)->UseRealTime();
-void budget_2_threads(benchmark::State& state) { one_budget(state); }
+void budget_2_threads(benchmark::State& state) { use(state, shared_budget()); }
 BENCHMARK(budget_2_threads)->Threads(2)->UseRealTime();
+/// A budget for each thread: as much as two threads of this machine can do.
+void budget_apart_2_threads(benchmark::State& state) { use(state, hf::retry_budget()); }
+BENCHMARK(budget_apart_2_threads)->Threads(2)->UseRealTime();
 
-void one_token_budget(benchmark::State& state) {
+const hf::retry_budget& shared_tokens() {
   static const hf::retry_budget budget({.mode = hf::budget_mode::tokens});
-  auto& core = *budget.core();
-  alone(state, [&core](hf::time_point now) {
-    core.on_call(now);
-    core.on_success();
-  });
+  return budget;
 }
-void budget_tokens_1_thread(benchmark::State& state) { one_token_budget(state); }
+void budget_tokens_1_thread(benchmark::State& state) { use(state, shared_tokens()); }
 BENCHMARK(budget_tokens_1_thread)->Threads(1)->UseRealTime();
-void budget_tokens_2_threads(benchmark::State& state) { one_token_budget(state); }
+void budget_tokens_2_threads(benchmark::State& state) { use(state, shared_tokens()); }
 BENCHMARK(budget_tokens_2_threads)->Threads(2)->UseRealTime();
 
 void one_throttle(benchmark::State& state) {
