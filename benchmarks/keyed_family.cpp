@@ -48,7 +48,7 @@ void keyed_family_1m(benchmark::State& state) {
   std::size_t i = 0;
   const auto began = std::chrono::steady_clock::now();
   for (auto _ : state) {
-    auto* const e = core.use(order[i++ & (order.size() - 1)], all.now);
+    auto* e = core.use(order[i++ & (order.size() - 1)], all.now);
     benchmark::DoNotOptimize(e);
     e->release();
   }

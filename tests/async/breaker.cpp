@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A circuit breaker in a pipeline: the timeout of its probes, the service's hints, slow calls.
 #include <boost/asio/error.hpp>
+#include <catch2/catch_all.hpp>
 #include <string>
 #include <tuple>
 #include <vector>

@@ -14,6 +14,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <catch2/catch_all.hpp>
+#include <fmt/format.h>
 #include <holdfast/resilient.hpp>
 #include <memory>
 #include <random>

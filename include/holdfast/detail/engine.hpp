@@ -99,10 +99,12 @@ asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation
   co_return v;
 }
 
-// GCC does not see that Asio's frames are allocated and freed by the same pair of operators.
+// GCC does not see that Asio's frames are allocated and freed by the same pair of operators, nor, for
+// a call of internal linkage below a hedge, that the coroutine's own linkage is internal, too.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#pragma GCC diagnostic ignored "-Wsubobject-linkage"
 #endif
 
 /// Runs one operation: walks down the layers, makes the attempt, walks up again, and does every
