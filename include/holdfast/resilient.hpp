@@ -3,7 +3,8 @@
 #define HOLDFAST_RESILIENT_HPP
 
 /// \file
-/// The door: everything a service needs to protect its calls.
+/// The door: everything a service needs to protect its calls. What a program does once, at its
+/// start, is not in it: <holdfast/registry.hpp> and <holdfast/read_configuration.hpp>.
 
 #include <holdfast/config.hpp>
 // The check of the compiler comes first.
@@ -30,7 +31,6 @@
 #include <holdfast/policy/throttle.hpp>
 #include <holdfast/policy/similar_answers.hpp>
 #include <holdfast/policy/timeout.hpp>
-#include <holdfast/registry.hpp>
 #include <holdfast/result.hpp>
 #include <holdfast/retry_after.hpp>
 #include <holdfast/time/sleep_for.hpp>

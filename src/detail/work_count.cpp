@@ -16,4 +16,10 @@ asio::any_io_executor base_executor(const asio::any_io_executor& executor) {
   return executor;
 }
 
+work_count::work_count(const asio::any_io_executor& executor) {
+  const auto base = base_executor(executor);
+  if (const auto* io = base.target<io_executor>()) executor_ = *io;
+  if (const auto* pool = base.target<pool_executor>()) executor_ = *pool;
+}
+
 }  // namespace holdfast::detail

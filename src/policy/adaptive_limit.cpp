@@ -2,6 +2,13 @@
 #include <boost/system/errc.hpp>
 #include <holdfast/policy/adaptive_limit.hpp>
 
+namespace holdfast {
+
+adaptive_limit::adaptive_limit(options o)
+    : core_(std::make_shared<detail::limit_core>(std::move(o))) {}
+
+}  // namespace holdfast
+
 namespace holdfast::detail {
 
 namespace {

@@ -8,6 +8,9 @@
 
 namespace holdfast {
 
+bulkhead::bulkhead(options o)
+    : core_(std::make_shared<detail::bulkhead_core>(std::move(o))) {}
+
 std::string_view to_string(queue_order o) noexcept {
   switch (o) {
     case queue_order::fifo: return "fifo";

@@ -8,6 +8,9 @@
 
 namespace holdfast {
 
+chaos::chaos(options o)
+    : core_(std::make_shared<detail::chaos_core>(std::move(o))) {}
+
 std::string_view to_string(chaos_delay_kind k) noexcept {
   switch (k) {
     case chaos_delay_kind::constant: return "constant";

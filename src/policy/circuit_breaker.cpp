@@ -5,6 +5,9 @@
 
 namespace holdfast {
 
+circuit_breaker::circuit_breaker(options o, time_point born)
+    : core_(std::make_shared<detail::breaker_core>(std::move(o), born)) {}
+
 std::string_view to_string(breaker_state s) noexcept {
   switch (s) {
     case breaker_state::closed: return "closed";

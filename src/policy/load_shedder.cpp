@@ -7,6 +7,9 @@
 
 namespace holdfast {
 
+load_shedder::load_shedder(options o)
+    : core_(std::make_shared<detail::load_shedder_core>(std::move(o))) {}
+
 std::string_view to_string(overload_signal s) noexcept {
   switch (s) {
     case overload_signal::queue_time: return "queue_time";

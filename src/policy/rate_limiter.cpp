@@ -3,6 +3,9 @@
 
 namespace holdfast {
 
+rate_limiter::rate_limiter(options o)
+    : core_(std::make_shared<detail::limiter_core>(std::move(o))) {}
+
 rate_limiter::reservation rate_limiter::reserve(std::uint32_t units, time_point latest,
                                                 time_point now) {
   // One nanosecond more: `book` takes a deadline, before which the permits must be there.

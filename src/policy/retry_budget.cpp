@@ -11,6 +11,9 @@
 
 namespace holdfast {
 
+retry_budget::retry_budget(options o)
+    : core_(std::make_shared<detail::retry_budget_core>(std::move(o))) {}
+
 std::string_view to_string(budget_mode m) noexcept {
   switch (m) {
     case budget_mode::ratio: return "ratio";

@@ -7,6 +7,13 @@
 #include <holdfast/policy/throttle.hpp>
 #include <limits>
 
+namespace holdfast {
+
+throttle::throttle(options o)
+    : core_(std::make_shared<detail::throttle_core>(std::move(o))) {}
+
+}  // namespace holdfast
+
 namespace holdfast::detail {
 
 namespace {

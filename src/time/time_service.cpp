@@ -146,6 +146,8 @@ affinity time_service::strand_or_none(const asio::any_io_executor& executor) noe
   return affinity::none;
 }
 
+time_service& time_service::of(asio::io_context& context) { return of(context.get_executor()); }
+
 void assume_serial(asio::execution_context& context) { time_service::of(context).set_serial(); }
 
 }  // namespace holdfast

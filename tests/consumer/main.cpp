@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a user's first program needs: the headers are found, and what is compiled links.
 #include <holdfast/read_configuration.hpp>
+#include <holdfast/registry.hpp>
 #include <holdfast/resilient.hpp>
 #include <holdfast/testing/virtual_time.hpp>
 

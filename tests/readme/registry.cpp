@@ -4,6 +4,7 @@
 
 #include <catch2/catch_all.hpp>
 #include <holdfast/read_configuration.hpp>
+#include <holdfast/registry.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>

@@ -3,6 +3,7 @@
 #include <boost/asio/error.hpp>
 #include <catch2/catch_all.hpp>
 #include <holdfast/read_configuration.hpp>
+#include <holdfast/registry.hpp>
 #include <holdfast/resilient.hpp>
 #include <string>
 

@@ -6,6 +6,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <catch2/catch_all.hpp>
 #include <fmt/format.h>
+#include <holdfast/registry.hpp>
 #include <holdfast/resilient.hpp>
 #include <thread>
 

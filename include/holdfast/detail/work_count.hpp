@@ -16,11 +16,7 @@ boost::asio::any_io_executor base_executor(const boost::asio::any_io_executor& e
 /// `run()` of the context can return while nothing but those is left.
 class work_count {
  public:
-  explicit work_count(const boost::asio::any_io_executor& executor) {
-    const auto base = base_executor(executor);
-    if (const auto* io = base.target<io_executor>()) executor_ = *io;
-    if (const auto* pool = base.target<pool_executor>()) executor_ = *pool;
-  }
+  explicit work_count(const boost::asio::any_io_executor& executor);
 
   /// Whether the context lets its work be counted from outside.
   bool known() const noexcept { return executor_.index() != 0; }

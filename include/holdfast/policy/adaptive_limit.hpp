@@ -34,8 +34,7 @@ class adaptive_limit {
   using options = adaptive_limit_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit adaptive_limit(options o = {})
-      : core_(std::make_shared<detail::limit_core>(std::move(o))) {}
+  explicit adaptive_limit(options o = {});
 
   std::string_view name() const noexcept { return core_->name(); }
 

@@ -35,8 +35,7 @@ class bulkhead {
   using options = bulkhead_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit bulkhead(options o = {})
-      : core_(std::make_shared<detail::bulkhead_core>(std::move(o))) {}
+  explicit bulkhead(options o = {});
 
   std::string_view name() const noexcept { return core_->name(); }
   unsigned limit() const noexcept { return core_->limit(); }

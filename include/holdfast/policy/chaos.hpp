@@ -29,7 +29,7 @@ class chaos {
   using options = chaos_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit chaos(options o = {}) : core_(std::make_shared<detail::chaos_core>(std::move(o))) {}
+  explicit chaos(options o = {});
 
   std::string_view name() const noexcept { return core_->name(); }
 

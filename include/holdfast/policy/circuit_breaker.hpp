@@ -34,8 +34,7 @@ class circuit_breaker {
 
   /// Throws `invalid_options` that lists every option out of range. `born` is where the time in the
   /// first state begins.
-  explicit circuit_breaker(options o = {}, time_point born = clock::now())
-      : core_(std::make_shared<detail::breaker_core>(std::move(o), born)) {}
+  explicit circuit_breaker(options o = {}, time_point born = clock::now());
 
   std::string_view name() const noexcept { return core_->name(); }
 

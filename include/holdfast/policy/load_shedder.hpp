@@ -37,8 +37,7 @@ class load_shedder {
   using options = load_shedder_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit load_shedder(options o = {})
-      : core_(std::make_shared<detail::load_shedder_core>(std::move(o))) {}
+  explicit load_shedder(options o = {});
 
   std::string_view name() const noexcept { return core_->name(); }
 

@@ -34,8 +34,7 @@ class rate_limiter {
   using options = rate_limiter_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit rate_limiter(options o = {})
-      : core_(std::make_shared<detail::limiter_core>(std::move(o))) {}
+  explicit rate_limiter(options o = {});
 
   /// Permits taken outside a pipeline.
   struct reservation {

@@ -30,8 +30,7 @@ class retry_budget {
   using options = retry_budget_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit retry_budget(options o = {})
-      : core_(std::make_shared<detail::retry_budget_core>(std::move(o))) {}
+  explicit retry_budget(options o = {});
 
   std::string_view name() const noexcept { return core_->name(); }
 

@@ -31,8 +31,7 @@ class throttle {
   using options = throttle_options;
 
   /// Throws `invalid_options` that lists every option out of range.
-  explicit throttle(options o = {})
-      : core_(std::make_shared<detail::throttle_core>(std::move(o))) {}
+  explicit throttle(options o = {});
 
   std::string_view name() const noexcept { return core_->name(); }
 

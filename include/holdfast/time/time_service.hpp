@@ -61,7 +61,7 @@ class time_service final : public asio::execution_context::service {
   static time_service& of(const asio::any_io_executor& executor) {
     return *locate(executor).service;
   }
-  static time_service& of(asio::io_context& context) { return of(context.get_executor()); }
+  static time_service& of(asio::io_context& context);
   static time_service& of(asio::execution_context& context) {
     return detail::service_cache<time_service>::get(context);
   }
