@@ -54,7 +54,8 @@ void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumptio
   if (reused_) work_.up();
   if (serialised_by_ == affinity::none || !parked_) {
     // A new chain on an executor that runs nothing inline has yet to come to its parking place; what
-    // is handed to the executor now comes after that. Once this has been handed over the operation may end at any moment, on another thread.
+    // is handed to the executor now comes after that. Once it has been handed over, the operation
+    // may end at any moment, on another thread.
     asio::dispatch(executor_, [self = shared_from_this()] { self->begin(); });
   } else {
     begin();

@@ -257,7 +257,7 @@ struct members<chaos_rule> {
   }
 };
 
-/// Without `enabled`: no configuration throws the switch.
+/// Without `enabled`: the switch is the program's, and no change of the configuration throws it.
 template <>
 struct members<chaos_options> {
   template <class F>
