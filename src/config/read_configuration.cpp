@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <functional>
 #include <holdfast/invalid_options.hpp>
 #include <holdfast/read_configuration.hpp>
 #include <limits>
@@ -152,31 +153,30 @@ class reader {
     }
   }
 
-  void read_fault(const std::string& path, const json::value& v, failure& into) {
+  /// The one of `all` that is called so; null where there is none, which is a fault.
+  template <class All, class Name>
+  auto* find_named(const std::string& path, const json::value& v, const All& all, Name name) {
     std::vector<std::string_view> known;
     const json::string* const s = v.if_string();
-    for (const detail::named_fault& f : detail::named_faults()) {
-      known.push_back(f.name);
-      if (s && std::string_view(*s) == f.name) {
-        into = failure(f.code);
-        return;
-      }
+    for (const auto& one : all) {
+      known.push_back(std::invoke(name, one));
+      if (s && std::string_view(*s) == known.back()) return &one;
     }
     wrong_type(path, fmt::format("one of {}", fmt::join(known, ", ")), v);
+    return static_cast<decltype(&*std::begin(all))>(nullptr);
+  }
+
+  void read_fault(const std::string& path, const json::value& v, failure& into) {
+    if (const auto* const f =
+            find_named(path, v, detail::named_faults(), &detail::named_fault::name)) {
+      into = failure(f->code);
+    }
   }
 
   template <class T>
   void read_enum(const std::string& path, const json::value& v, T& into) {
-    std::vector<std::string_view> known;
-    const json::string* const s = v.if_string();
-    for (const T value : detail::values<T>) {
-      known.push_back(detail::name_of(value));
-      if (s && std::string_view(*s) == known.back()) {
-        into = value;
-        return;
-      }
-    }
-    wrong_type(path, fmt::format("one of {}", fmt::join(known, ", ")), v);
+    const auto name = [](T value) { return detail::name_of(value); };
+    if (const T* const value = find_named(path, v, detail::values<T>, name)) into = *value;
   }
 
   template <class T>
