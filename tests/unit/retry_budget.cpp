@@ -448,6 +448,23 @@ TEST_CASE("threads: live changes, time passing and calls at once", "[budget][thr
   }
 }
 
+TEST_CASE("threads: a change to more tokens never leaves more than the maximum",
+          "[budget][threads]") {
+  // Real threads: successes that come while the maximum and the tokens move.
+  retry_budget b;
+  std::vector<std::jthread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&](const std::stop_token& stop) {
+      while (!stop.stop_requested()) b.on_success();
+    });
+  }
+  for (int i = 0; i < 20'000; ++i) {
+    b.reconfigure({.mode = budget_mode::tokens, .max_tokens = 50}, start);
+    REQUIRE(b.snapshot(start).tokens <= 50);
+    b.reconfigure({}, start);
+  }
+}
+
 TEST_CASE("retry budget: every option out of range is refused, all at once", "[budget][options]") {
   const auto faults = [](hf::retry_budget_options o) -> std::size_t {
     try {
