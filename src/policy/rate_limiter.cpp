@@ -27,7 +27,7 @@ void rate_limiter::refund(const reservation& r, time_point now) noexcept {
 namespace detail {
 
 step rate_limiter_layer::book(frame& f, operation& op) const {
-  op.now() = op.time().precise_now();
+  op.start_edge_precisely();
   const booking b = core_->book_and_wait(f.units, op.now(), op.limit.at);
   if (b.what == booking::kind::refused) return refuse(op, b.at);
   f.core = core_.get();

@@ -497,3 +497,23 @@ TEST_CASE("rate limiter: the whole burst is had at once under the real, coarse c
   ctx.run();
   CHECK(admitted == burst);
 }
+
+TEST_CASE("rate limiter: a schedule begins when the call is made, not at the clock's last tick") {
+  // The real clock, without a wait: virtual time has no ticks.
+  asio::io_context context{1};
+  const auto options = hf::rate_limiter_options{.permits = 1, .period = 1h};
+  for (int i = 0; i < 10; ++i) {  // a tick may come between, and hide an error
+    const hf::rate_limiter limiter(options);
+    const auto call = [&]() -> asio::awaitable<void> {
+      const auto guard = hf::pipeline().with(limiter);
+      const hf::time_point before = hf::clock::now();
+      const hf::result<int> r = co_await guard(ready);
+      CHECK(r.has_value());
+      CHECK(limiter.snapshot(before).next_free >= 1h);
+      CHECK(limiter.snapshot(hf::clock::now()).next_free <= 1h);
+    };
+    asio::co_spawn(context, call, asio::detached);
+    context.run();
+    context.restart();
+  }
+}

@@ -99,6 +99,7 @@ namespace detail {
 class rate_limiter_layer {
  public:
   static constexpr policy_kind kind = policy_kind::rate_limiter;
+  static constexpr bool timeless = true;  // on the way up
 
   /// What was taken, and whether the operation still waits for it.
   struct frame {
