@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <holdfast/detail/thread_slot.hpp>
 #include <mutex>
+#include <thread>
 
 namespace holdfast::detail {
 
@@ -54,6 +56,11 @@ std::uint32_t take_thread_slot() noexcept {
     this_thread_slot = no_slot;
   }
   return this_thread_slot;
+}
+
+std::uint32_t suitable_stripes(std::uint32_t most) noexcept {
+  static const std::uint32_t processors = std::thread::hardware_concurrency();
+  return std::clamp(2 * std::bit_ceil(processors), 4u, most);
 }
 
 }  // namespace holdfast::detail

@@ -249,19 +249,3 @@ TEST_CASE("nothing is lost where threads count at once", "[failure_window][threa
   CHECK(w.sum(at(109s)).bad() == 2 * each);
   CHECK(w.sum(at(109s)).good == 2 * each);
 }
-
-TEST_CASE("threads that come and go keep to a few numbers, each its own",
-          "[failure_window][threads]") {
-  using hf::detail::number_this_thread;
-  const unsigned mine = number_this_thread();
-  CHECK(mine > 0);
-  CHECK(number_this_thread() == mine);
-  unsigned first = 0;
-  for (int i = 0; i < 10; ++i) {
-    unsigned other = 0;
-    { const std::jthread t([&] { other = number_this_thread(); }); }
-    if (i == 0) first = other;
-    CHECK(other == first);
-    CHECK(other != mine);
-  }
-}

@@ -2,15 +2,12 @@
 #ifndef HOLDFAST_DETAIL_STRIPED_COUNTERS_HPP
 #define HOLDFAST_DETAIL_STRIPED_COUNTERS_HPP
 
-#include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <holdfast/detail/thread_slot.hpp>
 #include <memory>
-#include <thread>
 
 namespace holdfast::detail {
 
@@ -26,7 +23,7 @@ class striped_counters {
   using totals = std::array<std::uint64_t, Kinds>;
 
   /// With no line for any thread of its own it takes one cache line in all.
-  explicit striped_counters(std::uint32_t own_lines = suited_to_machine())
+  explicit striped_counters(std::uint32_t own_lines = suitable_stripes(64))
       : own_lines_(own_lines), lines_(std::make_unique<line[]>(own_lines + std::size_t{1})) {}
 
   void add(std::size_t kind) noexcept {
@@ -47,13 +44,6 @@ class striped_counters {
       }
     }
     return t;
-  }
-
-  /// Twice as many lines as there are cores, since not every thread that has a slot calls.
-  static std::uint32_t suited_to_machine() noexcept {
-    static const std::uint32_t lines =
-        std::clamp(2 * std::bit_ceil(std::thread::hardware_concurrency()), 4u, 64u);
-    return lines;
   }
 
  private:

@@ -6,15 +6,12 @@
 #include <cstdint>
 #include <holdfast/detail/calls_in_flight.hpp>
 #include <holdfast/detail/failure_window.hpp>
+#include <holdfast/detail/thread_slot.hpp>
 #include <holdfast/detail/window_counts.hpp>
 #include <limits>
 #include <memory>
 
 namespace holdfast::detail {
-
-/// The number of the calling thread, from 1; given at the first question.
-unsigned number_this_thread() noexcept;
-inline constinit thread_local unsigned thread_number = 0;
 
 /// Counts of calls, spread over stripes so that threads do not fight for one cache line: a shared
 /// counter gives two threads together less than half the throughput of one.
@@ -52,7 +49,7 @@ class striped_counts {
   void unsettle() noexcept { settled_.store(none, std::memory_order_relaxed); }
 
   bool enter(std::uint64_t generation, std::int64_t span, unsigned& lane) noexcept {
-    lane = thread() & mask_;
+    lane = this->lane();
     return stripes_[lane].in_flight.enter(generation, span);
   }
   void leave(std::uint64_t generation, std::int64_t span, unsigned lane) noexcept {
@@ -72,10 +69,8 @@ class striped_counts {
   };
   static constexpr std::int64_t none = std::numeric_limits<std::int64_t>::min();
 
-  static unsigned thread() noexcept {
-    return thread_number != 0 ? thread_number : number_this_thread();
-  }
-  stripe& mine() const noexcept { return stripes_[thread() & mask_]; }
+  unsigned lane() const noexcept { return thread_slot() & mask_; }
+  stripe& mine() const noexcept { return stripes_[lane()]; }
 
   unsigned mask_;
   std::unique_ptr<stripe[]> stripes_;

@@ -26,6 +26,10 @@ inline std::uint32_t thread_slot() noexcept {
   return slot;
 }
 
+/// How many stripes suit this machine: two for each processor, since not every thread that has a
+/// slot calls; a power of two, from 4 to `most`.
+std::uint32_t suitable_stripes(std::uint32_t most) noexcept;
+
 }  // namespace holdfast::detail
 
 #endif
