@@ -22,4 +22,14 @@ work_count::work_count(const asio::any_io_executor& executor) {
   if (const auto* pool = base.target<pool_executor>()) executor_ = *pool;
 }
 
+void work_count::down() const noexcept {
+  if (const auto* io = std::get_if<io_executor>(&executor_)) io->on_work_finished();
+  if (const auto* pool = std::get_if<pool_executor>(&executor_)) pool->on_work_finished();
+}
+
+void work_count::up() const noexcept {
+  if (const auto* io = std::get_if<io_executor>(&executor_)) io->on_work_started();
+  if (const auto* pool = std::get_if<pool_executor>(&executor_)) pool->on_work_started();
+}
+
 }  // namespace holdfast::detail

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <holdfast/detail/format.hpp>
+#include <holdfast/detail/limit_controller.hpp>
 #include <holdfast/detail/limit_core.hpp>
 #include <holdfast/detail/option_faults.hpp>
 
@@ -44,7 +45,9 @@ limit_core::limit_core(adaptive_limit_options options)
     : name_(options.name),
       limit_(options.initial_limit),
       options_(validated(std::move(options))),
-      controller_(options_) {}
+      controller_(std::make_unique<limit_controller>(options_)) {}
+
+limit_core::~limit_core() = default;
 
 bool limit_core::add_answer(time_point began, time_point ended, unsigned in_flight) noexcept {
   const std::lock_guard lock(mutex_);
@@ -76,14 +79,14 @@ bool limit_core::look(time_point now) noexcept {
 /// have seen nothing of the time before.
 bool limit_core::note_locked(time_point began, time_point ended, unsigned in_flight) noexcept {
   if (began_ == unset) begin_window_locked(began == unset ? ended : began, options_.window);
-  if (controller_.measuring() && began < began_) return false;
+  if (controller_->measuring() && began < began_) return false;
   peak_ = std::max(peak_, in_flight);
   return true;
 }
 
 bool limit_core::is_over_locked(time_point now) const noexcept {
   if (ends_ == unset || now < ends_) return false;
-  return count_ + (controller_.measuring() ? 0 : dropped_) >= controller_.samples_wanted();
+  return count_ + (controller_->measuring() ? 0 : dropped_) >= controller_->samples_wanted();
 }
 
 /// Makes room in a full window: every second sample goes, and from now on every second call is
@@ -121,17 +124,17 @@ void limit_core::judge_locked(time_point now, std::uint64_t random) {
                        .dropped = dropped_,
                        .peak_in_flight = peak_,
                        .refused = refused() != refused_before_};
-  controller_.on_window(w, now, random);
+  controller_->on_window(w, now, random);
   const unsigned before = limit();
-  limit_.store(controller_.limit(), std::memory_order_relaxed);
+  limit_.store(controller_->limit(), std::memory_order_relaxed);
   ++windows_;
   if (listened_to_ && limit() != before) {
     events_.push(
-        {name_, before, limit(), latency_, controller_.idle(), controller_.measuring(), now});
+        {name_, before, limit(), latency_, controller_->idle(), controller_->measuring(), now});
   }
 
   // A measurement decides over many windows: every call is worth timing.
-  if (controller_.measuring()) {
+  if (controller_->measuring()) {
     share_.store(every_call, std::memory_order_relaxed);
   } else {
     const double share = static_cast<double>(share_.load(std::memory_order_relaxed)) *
@@ -157,10 +160,10 @@ void limit_core::begin_window_locked(time_point now, duration length) noexcept {
 void limit_core::reconfigure(adaptive_limit_options options) {
   options = validated(std::move(options));
   const std::lock_guard lock(mutex_);
-  controller_.reconfigure(options);
+  controller_->reconfigure(options);
   options.name = name_;
   options_ = std::move(options);
-  limit_.store(controller_.limit(), std::memory_order_relaxed);
+  limit_.store(controller_->limit(), std::memory_order_relaxed);
 }
 
 subscription limit_core::on_change(std::function<void(const limit_change&)> listener) {
@@ -173,11 +176,11 @@ adaptive_limit_snapshot limit_core::snapshot() const {
   const std::lock_guard lock(mutex_);
   return {.limit = limit(),
           .in_flight = in_flight(),
-          .measuring_idle = controller_.measuring(),
-          .idle_latency = controller_.idle(),
+          .measuring_idle = controller_->measuring(),
+          .idle_latency = controller_->idle(),
           .latency = latency_,
           .windows = windows_,
-          .idle_measurements = controller_.measurements(),
+          .idle_measurements = controller_->measurements(),
           .refused = refused(),
           .dropped = all_dropped_,
           .listener_errors = events_.errors()};

@@ -152,6 +152,21 @@ TEST_CASE("a listener may destroy the queue; a subscription may outlive it", "[e
   CHECK_NOTHROW(sub.cancel());
 }
 
+TEST_CASE("what ends with a listener may use the queue", "[event_queue]") {
+  struct at_end {
+    queue& q;
+    ~at_end() { q.push(2); }
+  };
+  queue q;
+  list a;
+  const auto stays = q.subscribe([&](int e) { a.push_back(e); });
+  hf::subscription self;
+  self = q.subscribe([&self, last = std::make_shared<at_end>(q)](int) { self.cancel(); });
+  q.push(1);
+  q.deliver();
+  CHECK(a == list{1, 2});
+}
+
 TEST_CASE("unsubscribing waits for a call under way on another thread", "[event_queue][threads]") {
   // Real threads.
   for (int round = 0; round < 200; ++round) {

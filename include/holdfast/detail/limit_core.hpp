@@ -8,12 +8,15 @@
 #include <functional>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/event_queue.hpp>
-#include <holdfast/detail/limit_controller.hpp>
+#include <holdfast/policy/adaptive_limit_options.hpp>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <string>
 
 namespace holdfast::detail {
+
+class limit_controller;
 
 /// What one call is watched for.
 enum class attention : std::uint8_t {
@@ -30,6 +33,7 @@ enum class attention : std::uint8_t {
 class limit_core {
  public:
   explicit limit_core(adaptive_limit_options options);
+  ~limit_core();
 
   /// A place in flight: which one it was, and what the call is watched for.
   struct admission {
@@ -123,7 +127,7 @@ class limit_core {
 
   mutable std::mutex mutex_;  // for the window and for what judges it
   adaptive_limit_options options_;
-  limit_controller controller_;
+  const std::unique_ptr<limit_controller> controller_;
   std::array<duration, capacity> samples_{};
   unsigned count_ = 0;
   unsigned peak_ = 0;

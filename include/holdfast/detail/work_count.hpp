@@ -21,20 +21,12 @@ class work_count {
   /// Whether the context lets its work be counted from outside.
   bool known() const noexcept { return executor_.index() != 0; }
 
-  void down() const noexcept {
-    std::visit([](const auto& e) { if constexpr (counts<decltype(e)>) e.on_work_finished(); },
-               executor_);
-  }
-  void up() const noexcept {
-    std::visit([](const auto& e) { if constexpr (counts<decltype(e)>) e.on_work_started(); },
-               executor_);
-  }
+  void down() const noexcept;
+  void up() const noexcept;
 
  private:
   using io_executor = boost::asio::io_context::executor_type;
   using pool_executor = boost::asio::thread_pool::executor_type;
-  template <class E>
-  static constexpr bool counts = !std::is_same_v<std::remove_cvref_t<E>, std::monostate>;
 
   std::variant<std::monostate, io_executor, pool_executor> executor_;
 };
