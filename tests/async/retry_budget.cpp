@@ -12,6 +12,9 @@
 namespace {
 
 using test::asio::awaitable;
+using test::expect_answer;
+using test::expect_error;
+using test::expect_value;
 using test::stage;
 namespace asio = test::asio;
 namespace hf = holdfast;
@@ -63,18 +66,18 @@ TEST_CASE("only what is decided is taken", "[budget]") {
   const auto granted = [&] { return budget.snapshot(s.time.now()).granted; };
   SECTION("no attempts left") {
     const auto pipe = hf::pipeline().with(hf::retry{.max_attempts = 1, .budget = budget});
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(fails)).has_error()); });
+    s.play([&]() -> awaitable<void> { co_await expect_error(pipe(fails)); });
   }
   SECTION("no time left") {
     const auto pipe = hf::pipeline()
                           .with(hf::retry{.wait = every_second, .budget = budget})
                           .with(hf::timeout{500ms});
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(fails)).has_error()); });
+    s.play([&]() -> awaitable<void> { co_await expect_error(pipe(fails)); });
   }
   SECTION("max_elapsed") {
     const auto pipe = hf::pipeline().with(
         hf::retry{.max_elapsed = 500ms, .wait = every_second, .budget = budget});
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(fails)).has_error()); });
+    s.play([&]() -> awaitable<void> { co_await expect_error(pipe(fails)); });
   }
   SECTION("a hint that is too long") {
     const auto asks = []() -> awaitable<hf::result<int>> {
@@ -82,17 +85,17 @@ TEST_CASE("only what is decided is taken", "[budget]") {
       co_return f.with_retry_after(1h);
     };
     const auto pipe = hf::pipeline().with(hf::retry{.budget = budget});
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(asks)).has_error()); });
+    s.play([&]() -> awaitable<void> { co_await expect_error(pipe(asks)); });
   }
   SECTION("not idempotent") {
     const auto pipe = hf::pipeline().with(hf::retry{.budget = budget});
     s.play([&]() -> awaitable<void> {
-      CHECK((co_await pipe(fails, {.idempotent = false})).has_error());
+      co_await expect_error(pipe(fails, {.idempotent = false}));
     });
   }
   SECTION("a success") {
     const auto pipe = hf::pipeline().with(hf::retry{.budget = budget});
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(works)).has_value()); });
+    s.play([&]() -> awaitable<void> { co_await expect_value(pipe(works)); });
   }
   CHECK(granted() == 0);
   CHECK(budget.snapshot(s.time.now()).exhausted == 0);
@@ -105,7 +108,7 @@ TEST_CASE("an operation is one call, however many attempts and layers it has", "
   const auto calls = [&] { return budget.snapshot(s.time.now()).calls_in_window; };
   SECTION("retry alone") {
     const auto pipe = hf::pipeline().with(retry);
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(fails)).has_error()); });
+    s.play([&]() -> awaitable<void> { co_await expect_error(pipe(fails)); });
     CHECK(calls() == 1);
   }
   SECTION("retry, and two links on the same budget") {
@@ -113,7 +116,7 @@ TEST_CASE("an operation is one call, however many attempts and layers it has", "
                           .with(retry)
                           .fallback(fails, {.budget = budget})
                           .fallback(fails, {.budget = budget});
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(fails)).has_error()); });
+    s.play([&]() -> awaitable<void> { co_await expect_error(pipe(fails)); });
     CHECK(calls() == 1);
     CHECK(budget.snapshot(s.time.now()).granted == 1);
     CHECK(budget.snapshot(s.time.now()).exhausted == 2);
@@ -129,7 +132,7 @@ TEST_CASE("an operation is one call, however many attempts and layers it has", "
   SECTION("another budget for the link") {
     const hf::retry_budget other({.ratio = 1, .min_per_second = 0});
     const auto pipe = hf::pipeline().with(retry).fallback(7, {.budget = other});
-    s.play([&]() -> awaitable<void> { CHECK((co_await pipe(fails)).value() == 7); });
+    s.play([&]() -> awaitable<void> { co_await expect_answer(pipe(fails), 7); });
     CHECK(calls() == 1);
     CHECK(other.snapshot(s.time.now()).calls_in_window == 1);
     CHECK(other.snapshot(s.time.now()).granted == 1);
@@ -159,7 +162,7 @@ TEST_CASE("tokens: failures take them, successes bring them back, through a pipe
     CHECK(tokens() == 4);
     r = co_await pipe(bad_request);
     CHECK(tokens() == 4);
-    for (int i = 0; i < 6; ++i) CHECK((co_await pipe(works)).has_value());
+    for (int i = 0; i < 6; ++i) co_await expect_value(pipe(works));
     CHECK(tokens() == 7);
     r = co_await pipe(fails);
     CHECK(r.error().attempts() == 2);
@@ -172,12 +175,12 @@ TEST_CASE("tokens: a link's own budget hears of the outcomes", "[budget]") {
       {.mode = hf::budget_mode::tokens, .max_tokens = 4, .token_ratio = 0.5});
   const auto pipe = hf::pipeline().fallback(7, {.budget = budget});
   s.play([&]() -> awaitable<void> {
-    CHECK((co_await pipe(fails)).has_value());
+    co_await expect_value(pipe(fails));
     CHECK(budget.snapshot().tokens == 3);
-    CHECK((co_await pipe(fails)).has_error());
-    CHECK((co_await pipe(fails)).has_error());
+    co_await expect_error(pipe(fails));
+    co_await expect_error(pipe(fails));
     CHECK(budget.snapshot().tokens == 1);
-    CHECK((co_await pipe(works)).has_value());
+    co_await expect_value(pipe(works));
     CHECK(budget.snapshot().tokens == 1.5);
   });
 }
@@ -191,9 +194,9 @@ TEST_CASE("a paid link is skipped where the budget is spent, and the next one an
                         .fallback(8, {.name = "free"});
   hf::ledger ledger;
   s.play([&]() -> awaitable<void> {
-    CHECK((co_await pipe(fails)).value() == 7);
-    CHECK((co_await pipe(fails)).value() == 7);
-    CHECK((co_await pipe(fails, {.ledger = &ledger})).value() == 8);
+    co_await expect_answer(pipe(fails), 7);
+    co_await expect_answer(pipe(fails), 7);
+    co_await expect_answer(pipe(fails, {.ledger = &ledger}), 8);
   });
   CHECK(ledger.answered_by() == "free");
   REQUIRE(ledger.entries().size() == 3);
@@ -277,7 +280,7 @@ TEST_CASE("waits for a circuit that was open from the start", "[retry]") {
                             .wait = {.jitter = jitter::full},
                             .wait_for_circuit = 6s});
   s.play([&]() -> awaitable<void> {
-    CHECK((co_await direct(fails)).has_error());
+    co_await expect_error(direct(fails));
     const auto r = co_await pipe(works);
     CHECK(r.has_value());
   });
@@ -297,10 +300,10 @@ TEST_CASE("waits for a place among the probes", "[retry]") {
     co_return 1;
   };
   s.play([&]() -> awaitable<void> {
-    CHECK((co_await direct(fails)).has_error());
+    co_await expect_error(direct(fails));
     co_await hf::sleep_for(5s);
   });
-  s.start([&]() -> awaitable<void> { CHECK((co_await direct(slow)).has_value()); });  // the probe
+  s.start([&]() -> awaitable<void> { co_await expect_value(direct(slow)); });  // the probe
   s.start([&]() -> awaitable<void> {
     co_await hf::sleep_for(1s);
     const auto r = co_await pipe(works);

@@ -16,6 +16,27 @@ namespace test {
 namespace hf = holdfast;
 namespace asio = boost::asio;
 
+// What an operation ends with, awaited apart from the assertion: in one, GCC evaluates it twice.
+
+template <class T>
+asio::awaitable<void> expect_value(asio::awaitable<hf::result<T>> operation) {
+  const hf::result<T> r = co_await std::move(operation);
+  CHECK(r.has_value());
+}
+
+template <class T>
+asio::awaitable<void> expect_error(asio::awaitable<hf::result<T>> operation) {
+  const hf::result<T> r = co_await std::move(operation);
+  CHECK(r.has_error());
+}
+
+template <class T>
+asio::awaitable<void> expect_answer(asio::awaitable<hf::result<T>> operation, T expected) {
+  const hf::result<T> r = co_await std::move(operation);
+  REQUIRE(r.has_value());
+  CHECK(r.assume_value() == expected);
+}
+
 /// An `io_context` in virtual time, and a count of what runs on it. An exception out of a scene,
 /// a failed REQUIRE too, comes out of `run`.
 class stage {
