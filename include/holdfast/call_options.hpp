@@ -52,6 +52,9 @@ struct call_options {
   /// it only after failures that are known to have happened before.
   bool idempotent = true;
 
+  /// For the library: the operation is a link of its parent's, and writes to the parent's ledger.
+  bool is_link = false;
+
   /// How many permits a weighted rate limiter takes for the operation: its cost, or an estimate
   /// that `call_context::settle` corrects. Zero: none beforehand; it waits only while there is a
   /// debt.
@@ -84,9 +87,6 @@ struct call_options {
   /// Stands for the session or task that the call belongs to, as a hash of its id; load shedding
   /// serves all calls of a session or none. Zero: the tenant's name stands for it.
   std::uint64_t session = 0;
-
-  /// For the library: the operation is a link of its parent's, and writes to the parent's ledger.
-  bool is_link = false;
 };
 
 }  // namespace holdfast

@@ -3,7 +3,10 @@
 #define HOLDFAST_DETAIL_ATTEMPT_HPP
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <exception>
 #include <holdfast/detail/call_traits.hpp>
 #include <holdfast/detail/detach_state.hpp>
@@ -99,45 +102,44 @@ template <class T>
 [[gnu::noinline]] void fail_with_current_exception(outcome_slot<T>& outcome) {
   fail(outcome, failure(std::current_exception()));
 }
-/// An attempt on a chain of its own: made here, started by the initiation of the wait for it.
+/// An attempt on a chain of its own: made and started by the initiation of the wait for it.
 template <class Call>
 class chain_attempt {
  public:
   using value_type = attempt_value_t<Call>;
 
-  [[gnu::noinline]] chain_attempt(operation& op, call_keeper<Call>& call,
-                                  const asio::any_io_executor& executor)
-      : chain_(runner_pool<value_type>::acquire(op.time(), op.serialised_by, executor)),
-        attempt_(chain_->prepare([&](attempt_context& context) {
-          context.begin(op, op.attempt());
-          if (op.limit.detach) chain_->keep(call.share());
-          return attempt_of(call.get(), context);
-        })) {}
-
-  ~chain_attempt() {
-    if (!chain_) return;
-    attempt_.reset();
-    chain_->give_back_unused();
-  }
+  chain_attempt(operation& op, call_keeper<Call>& call) noexcept : operation_(op), call_(call) {}
   chain_attempt(const chain_attempt&) = delete;
 
   template <class Handler>
-  void start(operation& op, Handler&& handler) {
-    op.pass_cancellation(handler, [chain = chain_, job = chain_->next_job()](auto) {
+  void start(Handler&& handler) {
+    std::shared_ptr<runner<value_type>> chain;
+    try {
+      chain = prepare(asio::get_associated_executor(handler));
+      if (operation_.caller_cancelled()) [[unlikely]] {  // by the call, while it was made
+        chain->withdraw();
+        throw boost::system::system_error(asio::error::operation_aborted);
+      }
+    } catch (...) {
+      sink_.exception = std::current_exception();
+      resumption waiter;
+      waiter.store(std::forward<Handler>(handler));
+      return waiter.post();
+    }
+    operation_.pass_cancellation(handler, [chain, job = chain->next_job()](auto) {
       chain->cancel_for_caller(job);
     });
-    // Kept on this stack: the operation may end, and this object with it, before `start` returns.
-    const auto chain = std::move(chain_);
-    chain->start(std::move(*attempt_), sink_, op.limit, std::forward<Handler>(handler));
+    // `chain` is kept here: the operation may end, and this object with it, before `start` returns.
+    chain->start(sink_, operation_.limit, std::forward<Handler>(handler));
   }
 
   template <class T>
-  [[gnu::noinline]] void finish(operation& op, outcome_slot<T>& outcome) {
-    op.attempt_over(sink_.timed_out);
+  [[gnu::noinline]] void finish(outcome_slot<T>& outcome) {
+    operation_.attempt_over(sink_.timed_out);
     if (sink_.exception) {
       fail(outcome, failure(std::move(sink_.exception)));
     } else if (!sink_.value) {
-      fail(outcome, failure(op.limit.detach->code, policy_kind::timeout, {}));
+      fail(outcome, failure(operation_.limit.detach->code, policy_kind::timeout, {}));
     } else if constexpr (std::is_void_v<value_type>) {
       conclude<T, Call>(outcome);
     } else {
@@ -146,8 +148,19 @@ class chain_attempt {
   }
 
  private:
-  std::shared_ptr<runner<value_type>> chain_;  // until it is started
-  std::optional<asio::awaitable<value_type>> attempt_;  // Asio's own assignment leaks, before 1.90
+  std::shared_ptr<runner<value_type>> prepare(const asio::any_io_executor& executor) {
+    auto chain =
+        runner_pool<value_type>::acquire(operation_.time(), operation_.serialised_by, executor);
+    chain->prepare([&](attempt_context& context) {
+      context.begin(operation_, operation_.attempt());
+      if (operation_.limit.detach) chain->keep(call_.share());
+      return attempt_of(call_.get(), context);
+    });
+    return chain;
+  }
+
+  operation& operation_;
+  call_keeper<Call>& call_;
   attempt_sink<value_type> sink_;
 };
 
@@ -155,10 +168,9 @@ class chain_attempt {
 template <class Attempt>
 struct start_attempt {
   Attempt* attempt;
-  operation* op;
   template <class Handler>
   void operator()(Handler&& handler) const {
-    attempt->start(*op, std::forward<Handler>(handler));
+    attempt->start(std::forward<Handler>(handler));
   }
 };
 

@@ -34,14 +34,13 @@ template <class T>
   op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
 }
 
+/// A layer stack that lives in its operation.
 template <class Stack>
-const Stack& dereference(const Stack& s) noexcept {
-  return s;
-}
-template <class Stack>
-const Stack& dereference(const Stack* s) noexcept {
-  return *s;
-}
+struct owned_stack {
+  Stack stack;
+  const Stack& operator*() const noexcept { return stack; }
+  const Stack* operator->() const noexcept { return &stack; }
+};
 
 /// What the outcome says of the service, and what the layers need to know of it.
 template <class Classifier, class T>
@@ -57,6 +56,15 @@ verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) n
   const classification c = classify(classifier, std::as_const(outcome));
   op.retry_after = c.retry_after.value_or(duration(-1));
   return c.outcome;
+}
+
+/// Goes on down after a wait.
+template <class Stack>
+[[gnu::noinline]] step resume_descent(const Stack& stack, typename Stack::frames& frames,
+                                      operation& op, std::size_t& at) {
+  const wait_end end = op.finish_wait();
+  op.start_edge_precisely();
+  return stack.resumed(frames, op, at, end);
 }
 
 /// Starts the link of the fallback layer `at`.
@@ -110,33 +118,30 @@ asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation
 /// Runs one operation: walks down the layers, makes the attempt, walks up again, and does every
 /// wait in between. The only coroutine of ours in the way of a call.
 ///
-/// `Stack` is a layer stack or a pointer to one that outlives the operation. The frame is kept
-/// below the size that Asio recycles: what a call that goes well does not need lives elsewhere.
-template <class T, class Stack, class Call>
-asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
-                                         call_options options) {
-  const auto& stack = dereference(stack_or_pointer);
-  using stack_type = std::remove_cvref_t<decltype(stack)>;
+/// `StackPointer` is a pointer to a layer stack, or an `owned_stack`. The frame is kept below the
+/// size that Asio recycles: what a call that goes well does not need lives elsewhere.
+template <class T, class StackPointer, class Call>
+asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
+                                   call_options options) {
+  using stack_type = std::remove_cvref_t<decltype(*stack)>;
   using value_type = attempt_value_t<Call>;
 
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   operation op(executor, options);
   op.detachable = stack_type::typed && detachable_v<stack_type, Call>;
-  call_keeper<Call> call(std::move(user_call));
   typename stack_type::frames frames;
   outcome_slot<T> outcome;
   verdict v{};
+  step next{};
   std::size_t at = stack_type::size;
 
   for (;;) {
     op.coroutine = co_await asio::this_coro::cancellation_state;
     op.start_edge<stack_type::reads_time>();
-    step next = stack.enter(frames, op, at);
+    next = stack->enter(frames, op, at);
     while (next == step::wait) [[unlikely]] {
       if (!op.caller_cancelled()) co_await operation::wait(op);
-      const wait_end end = op.finish_wait();
-      op.start_edge_precisely();
-      next = stack.resumed(frames, op, at, end);
+      next = resume_descent(*stack, frames, op, at);
     }
 
     if ((next == step::go || next == step::fault) &&
@@ -151,10 +156,10 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
           using attempt_type =
               hedged_attempt<T, typename stack_type::innermost,
                              typename stack_type::classifier_type, Call>;
-          attempt_type attempt(std::get<0>(stack.layers), stack.classifier, call, executor);
+          attempt_type attempt(op, std::get<0>(stack->layers), stack->classifier, call);
           co_await asio::async_initiate<const asio::deferred_t, void()>(
-              start_attempt<attempt_type>{&attempt, &op}, asio::deferred);
-          attempt.finish(op, outcome);
+              start_attempt<attempt_type>{&attempt}, asio::deferred);
+          attempt.finish(outcome);
         } else if (!op.timed() || (takes_scope_v<Call> && op.serialised_by != affinity::none &&
                                    !op.limit.detach)) [[likely]] {
           if (op.serialised_by == affinity::context) [[likely]] {
@@ -171,10 +176,10 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
             conclude<T, Call>(outcome, co_await attempt_of(call.get(), op));
           }
         } else {
-          chain_attempt<Call> attempt(op, call, executor);
+          chain_attempt<Call> attempt(op, call);
           co_await asio::async_initiate<const asio::deferred_t, void()>(
-              start_attempt<chain_attempt<Call>>{&attempt, &op}, asio::deferred);
-          attempt.finish(op, outcome);
+              start_attempt<chain_attempt<Call>>{&attempt}, asio::deferred);
+          attempt.finish(outcome);
         }
       } catch (...) {
         fail_with_current_exception(outcome);
@@ -186,7 +191,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
         op.start_edge<stack_type::reads_time>();
       } else {
         op.coroutine = co_await asio::this_coro::cancellation_state;
-        v = judge(stack.classifier, op, *outcome);
+        v = judge(stack->classifier, op, *outcome);
         op.start_edge_precisely();
       }
       if (options.ledger && !stack_type::hedged) [[unlikely]] {
@@ -195,10 +200,10 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
       }
     } else if (stack_type::typed && next == step::answer) {
       if constexpr (stack_type::typed) {
-        if (refreshes(stack, frames, at)) {
-          start_refresh<T>(stack, frames, at, op, call.get(), executor);
+        if (refreshes(*stack, frames, at)) {
+          start_refresh<T>(*stack, frames, at, op, call.get(), executor);
         }
-        v = answer_at<T>(stack, frames, at++, op, outcome);
+        v = answer_at<T>(*stack, frames, at++, op, outcome);
       }
     } else {
       // Refused by the layer `at`, or by the operation itself when the call was next.
@@ -208,7 +213,7 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
     }
 
     for (;;) {
-      next = stack.leave(frames, op, v, at);
+      next = stack->leave(frames, op, v, at);
       if (next == step::go) [[likely]] {
         if (outcome->has_error()) outcome->assume_error().set_attempts(op.attempts_started);
         op.close(is_answer(v));
@@ -221,12 +226,12 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
         fail(outcome, errc::cancelled);
         v = verdict::neutral;
       } else if (stack_type::typed && next == step::answer) {
-        if constexpr (stack_type::typed) v = settle_at<T>(stack, frames, at, op, outcome, v);
+        if constexpr (stack_type::typed) v = settle_at<T>(*stack, frames, at, op, outcome, v);
       } else {
         op.start_edge_precisely();
         if constexpr (stack_type::template has<policy_kind::fallback>) {
           if (op.begin_attempt()) {
-            v = co_await take_over<T>(stack, at, op, outcome);
+            v = co_await take_over<T>(*stack, at, op, outcome);
             op.start_edge_precisely();
           }
         }
@@ -239,6 +244,17 @@ asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+/// Starts an operation; `Stack` is a layer stack or a pointer to one that outlives the operation.
+template <class T, class Stack, class Call>
+asio::awaitable<result<T>> run_operation(Stack stack, Call call, call_options options) {
+  call_keeper<Call> kept(std::move(call));
+  if constexpr (std::is_pointer_v<Stack>) {
+    return operate<T>(stack, std::move(kept), std::move(options));
+  } else {
+    return operate<T>(owned_stack<Stack>{std::move(stack)}, std::move(kept), std::move(options));
+  }
+}
 
 }  // namespace holdfast::detail
 

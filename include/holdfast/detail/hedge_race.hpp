@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_HEDGE_RACE_HPP
 
 #include <array>
+#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/recycling_allocator.hpp>
@@ -113,10 +114,10 @@ struct nested_attempt {
     return run_operation<T>(stack, call_reference<Call>{call},
                             call_options{.ledger = op->options.ledger,
                                          .idempotent = op->options.idempotent,
+                                         .is_link = true,
                                          .cost = op->options.cost,
                                          .weight = op->options.weight,
-                                         .parent = &context,
-                                         .is_link = true});
+                                         .parent = &context});
   }
 };
 
@@ -155,7 +156,7 @@ class race final : public race_base {
   void launch(unsigned attempt) override {
     entry& e = entries_[attempt];
     e.chain = runner_pool<value_type>::acquire(time_, serialised_by(), executor());
-    auto made = e.chain->prepare([&](attempt_context& context) {
+    e.chain->prepare([&](attempt_context& context) {
       context.begin(op_, op_.attempt() + attempt);
       if constexpr (direct) {
         return attempt_of(call_, context);
@@ -165,8 +166,7 @@ class race final : public race_base {
     });
     e.job = e.chain->next_job();
     // The operations below the hedge keep the deadline themselves.
-    e.chain->start(std::move(made), e.sink, direct ? op_.limit : deadline_scope(),
-                   waiter_for(attempt));
+    e.chain->start(e.sink, direct ? op_.limit : deadline_scope(), waiter_for(attempt));
   }
 
   void stop(unsigned attempt) override {
@@ -216,17 +216,17 @@ class hedged_attempt {
   using inner_stack = typename Layer::inner_stack;
   using race_type = race<T, inner_stack, Classifier, Call>;
 
-  hedged_attempt(const Layer& layer, const Classifier& classifier, call_keeper<Call>& call,
-                 const asio::any_io_executor& executor)
-      : layer_(layer), classifier_(classifier), call_(call), executor_(executor) {}
+  hedged_attempt(operation& op, const Layer& layer, const Classifier& classifier,
+                 call_keeper<Call>& call)
+      : operation_(op), layer_(layer), classifier_(classifier), call_(call) {}
 
   template <class Handler>
-  void start(operation& op, Handler&& handler) {
+  void start(Handler&& handler) {
     const auto r = std::allocate_shared<race_type>(
-        asio::recycling_allocator<race_type>(), op, *layer_.core(), executor_, layer_.inner(),
-        classifier_, call_.get(), result_);
+        asio::recycling_allocator<race_type>(), operation_, *layer_.core(),
+        asio::get_associated_executor(handler), layer_.inner(), classifier_, call_.get(), result_);
     // Weak: the operation must not own what owns it.
-    op.pass_cancellation(handler, [weak = std::weak_ptr<race_base>(r)](auto) {
+    operation_.pass_cancellation(handler, [weak = std::weak_ptr<race_base>(r)](auto) {
       const auto race = weak.lock();
       if (!race) return;
       if (race->on_own_strand()) {
@@ -245,19 +245,19 @@ class hedged_attempt {
     }
   }
 
-  [[gnu::noinline]] void finish(operation& op, outcome_slot<T>& outcome) {
-    op.attempt_over(result_.timed_out);
-    op.attempts_started += result_.attempts - 1;  // the first is counted already
+  [[gnu::noinline]] void finish(outcome_slot<T>& outcome) {
+    operation_.attempt_over(result_.timed_out);
+    operation_.attempts_started += result_.attempts - 1;  // the first is counted already
     outcome.emplace(std::move(*result_.outcome));
     if (inner_stack::size > 0 && outcome->has_error())
-      op.attribute_timeout(outcome->assume_error());
+      operation_.attribute_timeout(outcome->assume_error());
   }
 
  private:
+  operation& operation_;
   const Layer& layer_;
   const Classifier& classifier_;
   call_keeper<Call>& call_;
-  const asio::any_io_executor& executor_;
   race_result<T> result_;
 };
 

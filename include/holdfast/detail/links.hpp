@@ -76,18 +76,18 @@ class function_link {
 
 /// Runs a link's call as an operation of its own within `op`, and makes its result the caller's.
 template <class T, class Stack, class Call>
-asio::awaitable<result<T>> run_within(operation& op, Stack stack_or_pointer, Call call) {
+asio::awaitable<result<T>> run_within(operation& op, Stack stack, Call call) {
   using own = call_result_t<Call>;
   static_assert(std::same_as<T, own> || answers<T, own>,
                 "holdfast: the fallback's result does not convert to the call's result.");
-  auto inner = run_operation<own>(std::move(stack_or_pointer), std::move(call),
+  auto inner = run_operation<own>(std::move(stack), std::move(call),
                                   call_options{.ledger = op.options.ledger,
                                                .idempotent = op.options.idempotent,
+                                               .is_link = true,
                                                .cost = op.options.cost,
                                                .weight = op.options.weight,
                                                .cache_key = op.options.cache_key,
-                                               .parent = &op,
-                                               .is_link = true});
+                                               .parent = &op});
   if constexpr (std::same_as<T, own>) {
     return inner;
   } else {

@@ -199,21 +199,25 @@ class runner final : public runner_base {
 
   /// Makes the attempt, still suspended; the runner goes back if that throws.
   template <class Make>
-  asio::awaitable<U> prepare(Make&& make) {
+  void prepare(Make&& make) {
     try {
-      return make(context);
+      attempt_.emplace(make(context));
     } catch (...) {
       give_back_unused();
       throw;
     }
   }
 
-  /// Runs the attempt. `waiter` is resumed, on its own executor, when the outcome is in `sink`, or
-  /// when the attempt was left running by a detaching timeout.
+  /// Gives up what is prepared, and goes back.
+  void withdraw() noexcept {
+    attempt_.reset();
+    give_back_unused();
+  }
+
+  /// Runs what is prepared. `waiter` is resumed, on its own executor, when the outcome is in
+  /// `sink`, or when the attempt was left running by a detaching timeout.
   template <class Waiter>
-  void start(asio::awaitable<U> attempt, attempt_sink<U>& sink, const deadline_scope& limit,
-             Waiter&& waiter) {
-    attempt_.emplace(std::move(attempt));
+  void start(attempt_sink<U>& sink, const deadline_scope& limit, Waiter&& waiter) {
     typed_sink_ = &sink;
     resumption w;
     w.store(std::forward<Waiter>(waiter));

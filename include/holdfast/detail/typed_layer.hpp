@@ -36,7 +36,7 @@
 namespace holdfast::detail {
 
 template <class T, class Stack, class Call>
-asio::awaitable<result<T>> run_operation(Stack stack_or_pointer, Call user_call,
+asio::awaitable<result<T>> run_operation(Stack stack, Call call,
                                          call_options options);
 
 /// A callable that refers to something that ends with the operation.
