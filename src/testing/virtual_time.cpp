@@ -14,7 +14,7 @@ virtual_time::~virtual_time() {
   time.set_source(nullptr);
   // What still waits is handed to the context, which drops it when it goes.
   while (!timers_.empty()) {
-    timer_entry& timer = *timers_.begin()->second;
+    timer_entry& timer = timers_.begin()->second.front();
     disarm(timer);
     time.arm(timer, never);
   }
@@ -31,25 +31,24 @@ std::size_t virtual_time::poll() {
 }
 
 void virtual_time::arm(timer_entry& timer, time_point when) {
+  timers_[when].push_back(timer);
   timer.when = when;
-  timers_.emplace(when, &timer);
+  ++armed_;
 }
 
 void virtual_time::disarm(timer_entry& timer) noexcept {
-  const auto [first, last] = timers_.equal_range(timer.when);
-  for (auto i = first; i != last; ++i) {
-    if (i->second == &timer) {
-      timers_.erase(i);
-      return;
-    }
-  }
+  if (!timer.linked()) return;
+  timer_list::unlink(timer);
+  --armed_;
+  const auto instant = timers_.find(timer.when);
+  if (instant->second.empty()) timers_.erase(instant);
 }
 
 bool virtual_time::fire_next(time_point limit) {
   if (timers_.empty()) return false;
   const auto first = timers_.begin();
   if (first->first > limit || first->first == never) return false;
-  timer_entry& timer = *first->second;
+  timer_entry& timer = first->second.front();
   disarm(timer);
   if (timer.when > now_) now_ = timer.when;
   timer.on_expiry(timer);

@@ -55,7 +55,7 @@ class virtual_time final : private time_source {
   bool step_one();
 
   /// How many timers are armed.
-  std::size_t timers() const noexcept { return timers_.size(); }
+  std::size_t timers() const noexcept { return armed_; }
 
  private:
   void arm(timer_entry& timer, time_point when) override;
@@ -67,8 +67,9 @@ class virtual_time final : private time_source {
   boost::asio::io_context& context_;
   time_point now_;
   std::mt19937_64 random_;
-  // Equal times keep the order of insertion.
-  std::multimap<time_point, timer_entry*> timers_;
+  // By instant; those of one instant in the order in which they were armed.
+  std::map<time_point, timer_list> timers_;
+  std::size_t armed_ = 0;
 };
 
 }  // namespace holdfast::testing
