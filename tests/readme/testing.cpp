@@ -4,6 +4,8 @@
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
+#include <holdfast/testing/load.hpp>
+#include <holdfast/testing/service.hpp>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -115,4 +117,31 @@ TEST_CASE("testing: a scripted call") {
     CHECK(next == 3);
     // [/script]
   });
+}
+
+TEST_CASE("testing: a service under load") {
+  // [load]
+  asio::io_context ctx{1};
+  hf::testing::virtual_time time{ctx, 7};
+
+  // Ten slots of 100 ms: a hundred requests a second. For ten seconds every second one hangs.
+  hf::testing::service upstream{
+      ctx,
+      {.slots = 10,
+       .takes = hf::testing::exponential(100ms),
+       .brown_outs = {{.from = 30s, .until = 40s, .share = 0.5, .takes = 5s}}}};
+  hf::bulkhead bulkhead{{.limit = 15, .queue = 15}};
+  auto guard = hf::pipeline().with(hf::timeout{1s}).with(bulkhead);
+
+  // Arrivals that do not care how the service is, for two minutes.
+  hf::testing::call_log log{time.now()};
+  hf::testing::start(ctx, hf::testing::open_loop{.per_second = 80, .lasting = 2min},
+                     [&] { return guard(upstream); }, log);
+  time.run();
+
+  CHECK(log.between(0s, 30s).success() > 0.99);
+  CHECK(log.between(30s, 40s).success() < 0.5);
+  CHECK(log.between(50s, 2min).success() > 0.99);  // it comes back
+  CHECK(log.between(0s, 2min).longest < 4s);
+  // [/load]
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch_all.hpp>
 #include <holdfast/detail/limit_core.hpp>
+#include <holdfast/testing/dice.hpp>
 #include <numeric>
 #include <vector>
 
@@ -76,7 +77,7 @@ class bench {
   }
 
   lengths kind_;
-  sim::dice dice_;
+  hf::testing::dice dice_;
 };
 
 template <class Field>

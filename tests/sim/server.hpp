@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <holdfast/clock.hpp>
 #include <queue>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -18,24 +16,6 @@
 namespace sim {
 
 namespace hf = holdfast;
-
-/// Draws that are the same on every library.
-class dice {
- public:
-  explicit dice(std::uint64_t seed) : engine_(seed) {}
-  std::uint64_t raw() { return engine_(); }
-  /// In (0, 1].
-  double unit() { return (static_cast<double>(engine_() >> 11) + 1.0) * 0x1.0p-53; }
-  hf::duration exponential(hf::duration mean) {
-    return scaled(mean, -std::log(unit()));
-  }
-  static hf::duration scaled(hf::duration d, double factor) {
-    return hf::duration(static_cast<hf::duration::rep>(static_cast<double>(d.count()) * factor));
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
 
 /// What happens next, and the time.
 class agenda {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_TESTING_LOAD_HPP
+#define HOLDFAST_TESTING_LOAD_HPP
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <holdfast/clock.hpp>
+#include <holdfast/testing/call_log.hpp>
+#include <holdfast/testing/dice.hpp>
+#include <holdfast/time/sleep_for.hpp>
+#include <memory>
+#include <utility>
+
+/// \file
+/// Clients that call, in the time of their context. An operation is a function that returns an
+/// awaitable of a `result`; each run of it is written to a `call_log`. What it throws comes out of
+/// the context's `run`. The log, and what the operation refers to, must outlive the clients.
+
+namespace holdfast::testing {
+
+/// Sessions, each of which calls, waits for its answer, thinks, and calls again: a service that
+/// answers late is called less.
+struct closed_loop {
+  unsigned sessions = 1;
+  duration think{0};    ///< The mean; exponentially distributed. The first call comes after one.
+  duration lasting{0};  ///< No call begins later.
+  std::uint64_t seed = 1;
+};
+
+/// Calls at random, whatever becomes of those before: a Poisson process.
+struct open_loop {
+  double per_second = 1.0;
+  duration lasting{0};
+  std::uint64_t seed = 1;
+};
+
+namespace detail {
+
+inline void rethrow(std::exception_ptr e) {
+  if (e) std::rethrow_exception(std::move(e));
+}
+
+template <class Operation>
+asio::awaitable<void> run_once(time_service& time, const Operation& operation, call_log& log) {
+  const std::size_t entry = log.begin(time.precise_now());
+  const auto answer = co_await operation();
+  log.end(entry, time.precise_now(), answer.has_value());
+}
+
+template <class Operation>
+asio::awaitable<void> run_session(time_service& time, Operation operation, closed_loop loop,
+                                  std::uint64_t seed, call_log& log) {
+  dice chance(seed);
+  const time_point end = saturating_add(time.precise_now(), loop.lasting);
+  for (;;) {
+    co_await sleep_for(chance.exponential(loop.think));
+    if (time.precise_now() >= end) co_return;
+    co_await run_once(time, operation, log);
+  }
+}
+
+template <class Operation>
+asio::awaitable<void> run_arrivals(asio::io_context& context, time_service& time,
+                                   Operation operation, open_loop loop, call_log& log) {
+  // Shared with what it has started, which may go on after its end.
+  const auto shared = std::make_shared<const Operation>(std::move(operation));
+  dice chance(loop.seed);
+  const auto mean = duration(static_cast<duration::rep>(1e9 / loop.per_second));
+  const time_point end = saturating_add(time.precise_now(), loop.lasting);
+  const auto one = [](time_service& t, std::shared_ptr<const Operation> o,
+                      call_log& l) -> asio::awaitable<void> { co_await run_once(t, *o, l); };
+  for (time_point next = time.precise_now();;) {
+    next += chance.exponential(mean);
+    if (next >= end) co_return;
+    co_await sleep_until(next);
+    asio::co_spawn(context, one(time, shared, log), &rethrow);
+  }
+}
+
+}  // namespace detail
+
+/// Starts the sessions; they run as the context runs.
+template <class Operation>
+void start(asio::io_context& context, const closed_loop& loop, const Operation& operation,
+           call_log& log) {
+  auto& time = time_service::of(context);
+  dice seeds(loop.seed);
+  for (unsigned i = 0; i < loop.sessions; ++i) {
+    asio::co_spawn(context, detail::run_session(time, operation, loop, seeds.raw(), log),
+                   &detail::rethrow);
+  }
+}
+
+/// Starts the arrivals.
+template <class Operation>
+void start(asio::io_context& context, const open_loop& loop, const Operation& operation,
+           call_log& log) {
+  asio::co_spawn(context,
+                 detail::run_arrivals(context, time_service::of(context), operation, loop, log),
+                 &detail::rethrow);
+}
+
+}  // namespace holdfast::testing
+
+#endif

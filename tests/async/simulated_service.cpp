@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSL-1.0
+// The service that simulations call, and the clients that call it, in virtual time.
+#include <boost/asio/error.hpp>
+#include <catch2/catch_all.hpp>
+#include <holdfast/testing/load.hpp>
+#include <holdfast/testing/service.hpp>
+#include <vector>
+
+#include "../support/stage.hpp"
+
+namespace {
+
+using test::stage;
+namespace asio = boost::asio;
+namespace hf = holdfast;
+using hf::testing::constantly;
+using hf::testing::reply;
+using hf::testing::service;
+using namespace std::chrono_literals;
+
+/// Starts so many calls at once and returns what they ended with.
+template <class Pipeline>
+std::vector<hf::result<reply>> call_at_once(stage& s, const Pipeline& pipe, const service& svc,
+                                            int n) {
+  std::vector<hf::result<reply>> results;
+  for (int i = 0; i < n; ++i) {
+    s.start([&]() -> asio::awaitable<void> {
+      hf::result<reply> r = co_await pipe(svc);
+      results.push_back(std::move(r));
+    });
+  }
+  s.run();
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("service: requests wait for a slot, in order") {
+  stage s;
+  const service svc(s.context, {.slots = 2, .takes = constantly(100ms)});
+  const auto results = call_at_once(s, hf::pipeline(), svc, 5);
+  CHECK(s.elapsed() == 300ms);
+  std::vector<hf::duration> waited;
+  for (const auto& r : results) {
+    REQUIRE(r.has_value());
+    CHECK(r.assume_value().took == 100ms);
+    waited.push_back(r.assume_value().waited);
+  }
+  CHECK(waited == std::vector<hf::duration>{0ms, 0ms, 100ms, 100ms, 200ms});
+  CHECK(svc.snapshot().arrived == 5);
+  CHECK(svc.snapshot().answered == 5);
+  CHECK(svc.snapshot().busy == 0);
+}
+
+TEST_CASE("service: a bounded queue refuses at once") {
+  stage s;
+  const service svc(s.context, {.slots = 1, .queue = 1, .takes = constantly(100ms)});
+  const auto results = call_at_once(s, hf::pipeline(), svc, 3);
+  REQUIRE(results[0].has_error());
+  CHECK(results[0].error().code() == hf::errc::bulkhead_full);
+  CHECK(results[1].has_value());
+  CHECK(results[2].has_value());
+  CHECK(svc.snapshot().refused == 1);
+}
+
+TEST_CASE("service: who gives up has gone, and the work goes on, or does not") {
+  const bool goes_on = GENERATE(true, false);
+  stage s;
+  const service svc(s.context,
+                    {.slots = 1, .work_goes_on = goes_on, .takes = constantly(1s)});
+  const auto results = call_at_once(s, hf::pipeline().with(hf::timeout{1500ms}), svc, 3);
+  CHECK(results[0].has_value());
+  for (const std::size_t i : {1u, 2u}) {
+    REQUIRE(results[i].has_error());
+    // One that is dropped from the queue at its deadline may hear so from the service.
+    CHECK((results[i].error().code() == hf::errc::attempt_timeout ||
+           (!goes_on && results[i].error().code() == hf::errc::deadline_too_near)));
+  }
+  CHECK(s.elapsed() == (goes_on ? 3s : 1500ms));
+  CHECK(svc.snapshot().answered == (goes_on ? 3u : 1u));
+  CHECK(svc.snapshot().given_up == 2);
+  CHECK(svc.snapshot().busy == 0);
+  CHECK(svc.snapshot().waiting == 0);
+}
+
+TEST_CASE("service: a brown-out has its time, its share and its end") {
+  stage s;
+  const service svc(s.context, {.slots = 1'000,
+                                .takes = constantly(10ms),
+                                .brown_outs = {{.from = 1s,
+                                                .until = 2s,
+                                                .share = 0.25,
+                                                .takes = 100ms,
+                                                .fails = asio::error::connection_reset}}});
+  const auto failed_at = [&](hf::duration at) {
+    s.time.run_until(s.began + at);
+    const auto before = svc.snapshot().failed;
+    for (const auto& r : call_at_once(s, hf::pipeline(), svc, 400)) {
+      if (r.has_error()) CHECK(r.error().code() == asio::error::connection_reset);
+    }
+    return svc.snapshot().failed - before;
+  };
+  CHECK(failed_at(900ms) == 0);
+  const auto failed = failed_at(1s);
+  CHECK(failed > 70);
+  CHECK(failed < 130);
+  CHECK(s.elapsed() == 1100ms);
+  CHECK(failed_at(2s) == 0);
+}
+
+TEST_CASE("service: options out of range are listed, all of them") {
+  stage s;
+  try {
+    const service svc(s.context,
+                      {.name = "x", .slots = 0, .brown_outs = {{.until = 1s, .share = 2.0}}});
+    FAIL("accepted");
+  } catch (const hf::invalid_options& e) {
+    const std::string what = e.what();
+    CHECK(what.find("slots") != std::string::npos);
+    CHECK(what.find("brown_outs[0].share") != std::string::npos);
+  }
+}
+
+TEST_CASE("clients: sessions call one call at a time each, and think between") {
+  stage s;
+  const service svc(s.context, {.slots = 100, .takes = constantly(1s)});
+  const auto pipe = hf::pipeline();
+  hf::testing::call_log log(s.time.now());
+  const auto operation = [&] { return pipe(svc); };
+  hf::testing::start(s.context, hf::testing::closed_loop{.sessions = 50, .lasting = 10s},
+                     operation, log);
+  s.time.run_for(5s + 1ns);
+  CHECK(svc.snapshot().busy == 50);
+  s.run();
+  // Without a thought, each session calls every second.
+  CHECK(log.between(0s, 1h).calls == 500);
+  CHECK(log.between(0s, 1h).p99 == 1s);
+  CHECK(log.unfinished() == 0);
+}
+
+TEST_CASE("clients: arrivals come whatever becomes of those before") {
+  stage s;
+  const service svc(s.context, {.slots = 1, .takes = constantly(1h)});
+  const auto pipe = hf::pipeline();
+  hf::testing::call_log log(s.time.now());
+  hf::testing::start(s.context, hf::testing::open_loop{.per_second = 100, .lasting = 10s},
+                     [&] { return pipe(svc); }, log);
+  s.time.run_for(11s);
+  CHECK(log.between(0s, 11s).calls == 0);
+  CHECK(log.begun(0s, 10s) > 900);
+  CHECK(log.begun(0s, 10s) < 1100);
+  CHECK(log.begun(10s, 11s) == 0);
+}
