@@ -254,8 +254,8 @@ TEST_CASE("rate limiter: a call on a chain of its own settles as well, unless it
     const auto guard = hf::pipeline().with(detaching).with(tokens);
     const auto settles_after = [](hf::duration d) {
       return [d](hf::call_context& ctx) -> asio::awaitable<int> {
-        const auto deaf = asio::bind_cancellation_slot(asio::cancellation_slot(), asio::deferred);
-        co_await hf::sleep_for(d, deaf);
+        co_await hf::sleep_for(
+            d, asio::bind_cancellation_slot(asio::cancellation_slot(), asio::deferred));
         ctx.settle(10);
         co_return 1;
       };

@@ -5,16 +5,21 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/cancel_after.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
+#include <boost/version.hpp>
 #include <catch2/catch_all.hpp>
 #include <random>
 
+#include "../support/asio_version.hpp"
 #include "../support/stage.hpp"
+
+#if BOOST_VERSION >= 108600  // earlier ones have no cancel_after
+#include <boost/asio/cancel_after.hpp>
+#endif
 
 using namespace std::chrono_literals;
 using namespace test;
@@ -156,6 +161,7 @@ TEST_CASE("bug 41: an operation under cancel_after, or behind a future, resumes"
     REQUIRE(future.wait_for(0s) == std::future_status::ready);
     CHECK(future.get().error().code() == errc::attempt_timeout);
   }
+#if BOOST_VERSION >= 108600
   SECTION("cancel_after, in real time") {
     asio::io_context context{1};
     std::optional<hf::errc> code;
@@ -170,6 +176,7 @@ TEST_CASE("bug 41: an operation under cancel_after, or behind a future, resumes"
     context.run();
     CHECK(code == errc::cancelled);
   }
+#endif
 }
 
 TEST_CASE("bug 41: a cancellation that loses to a success that is ready changes nothing",
@@ -211,6 +218,7 @@ TEST_CASE("bug 41: a cancellation that loses to a success that is ready changes 
 }
 
 TEST_CASE("bug 41: a cancellation between the start and the first step is seen", "[conformance]") {
+  if (!hears_before_first_step) SKIP("Asio's own coroutine does not hear it");
   const int shape = GENERATE(0, 1, 2);
   stage s;
   int started = 0;

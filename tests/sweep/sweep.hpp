@@ -27,6 +27,8 @@
 #include <utility>
 #include <vector>
 
+#include "../support/asio_version.hpp"
+
 /// \file
 /// Runs a scenario once to count its steps, then again and again: cancelled at each step in turn,
 /// with its executor destroyed at each step in turn. Afterwards everything must be at rest.
@@ -422,7 +424,10 @@ void sweep_call(const scenario& s, MakePipeline make_pipeline, place where) {
   const int steps = run<Call>(s, make_pipeline, where, blow::none, to_the_end);
   CHECK(steps >= 2);
   for (const blow b : {blow::terminal, blow::total, blow::terminal_queued, blow::destroy}) {
-    for (int at = 0; at <= steps; ++at) run<Call>(s, make_pipeline, where, b, at);
+    const bool not_at_first = b == blow::terminal_queued && !test::hears_before_first_step;
+    for (int at = not_at_first ? 1 : 0; at <= steps; ++at) {
+      run<Call>(s, make_pipeline, where, b, at);
+    }
   }
 }
 
