@@ -147,7 +147,7 @@ TEST_CASE("clients: arrivals come whatever becomes of those before") {
                      [&] { return pipe(svc); }, log);
   s.time.run_for(11s);
   CHECK(log.between(0s, 11s).calls == 0);
-  CHECK(log.begun(0s, 10s) > 900);
-  CHECK(log.begun(0s, 10s) < 1100);
-  CHECK(log.begun(10s, 11s) == 0);
+  CHECK(log.between(0s, 10s).begun > 900);
+  CHECK(log.between(0s, 10s).begun < 1100);
+  CHECK(log.between(10s, 11s).begun == 0);
 }

@@ -29,8 +29,8 @@ TEST_CASE("a log counts a call where it ended", "[call_log]") {
   CHECK(log.between(2s, 3s).calls == 1);
   CHECK(log.between(2s, 3s).success() == 0.0);
   CHECK(log.between(0s, 1h).success() == 0.5);
-  CHECK(log.begun(0s, 1s) == 0);
-  CHECK(log.begun(1s, 2s) == 3);
+  CHECK(log.between(0s, 1s).begun == 0);
+  CHECK(log.between(1s, 2s).begun == 3);
   CHECK(log.unfinished() == 1);
 }
 
@@ -55,6 +55,26 @@ TEST_CASE("percentiles are values that calls took, and exact", "[call_log]") {
   add(one, 0s, 7ms);
   CHECK(one.between(0s, 1s).p50 == 7ms);
   CHECK(one.between(0s, 1s).p99 == 7ms);
+}
+
+TEST_CASE("a series says of each span what between says of it", "[call_log]") {
+  call_log log(origin);
+  dice d(3);
+  for (int i = 0; i < 5000; ++i) {
+    add(log, d.exponential(20s), d.exponential(2s), d.hits(0.8));
+    if (i % 100 == 0) log.begin(origin + d.exponential(20s));
+  }
+  const auto series = log.series(7s, 60s);
+  REQUIRE(series.size() == 9);
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    const auto s = log.between(i * 7s, std::min<hf::duration>((i + 1) * 7s, 60s));
+    CHECK(series[i].begun == s.begun);
+    CHECK(series[i].calls == s.calls);
+    CHECK(series[i].good == s.good);
+    CHECK(series[i].p50 == s.p50);
+    CHECK(series[i].p99 == s.p99);
+    CHECK(series[i].longest == s.longest);
+  }
 }
 
 TEST_CASE("dice: the same seed, the same draws, everywhere", "[dice]") {

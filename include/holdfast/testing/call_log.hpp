@@ -11,6 +11,7 @@ namespace holdfast::testing {
 
 /// What became of the calls of one span of time.
 struct call_summary {
+  std::uint64_t begun = 0;  ///< Calls that began in it.
   std::uint64_t calls = 0;  ///< Those that ended in it.
   std::uint64_t good = 0;   ///< Of these, the ones that ended with a value.
   duration p50{0};          ///< How long they took, the bad ones too; exact.
@@ -33,11 +34,13 @@ class call_log {
   std::size_t begin(time_point now);
   void end(std::size_t number, time_point now, bool good) noexcept;
 
-  /// Sums up the calls that ended from `from` on and before `until`.
+  /// Sums up what began, and what ended, from `from` on and before `until`.
   call_summary between(duration from, duration until) const;
 
-  /// How many calls began in that time, and how many have not ended at all.
-  std::uint64_t begun(duration from, duration until) const noexcept;
+  /// The same for one span of `step` after the other, up to `until`.
+  std::vector<call_summary> series(duration step, duration until) const;
+
+  /// How many calls have not ended.
   std::uint64_t unfinished() const noexcept { return entries_.size() - ended_; }
 
  private:
