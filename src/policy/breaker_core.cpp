@@ -60,7 +60,7 @@ void full_breaker_store::change_window(const circuit_breaker_options& o, time_po
   } else if (o.window_calls == 0 && (ring || o.window != old->window)) {
     // What was counted counts as of now, and leaves with the window that begins.
     ring_.store(nullptr, std::memory_order_release);
-    counts_.clear();
+    counts_.clear_for_renumbering();
     rules_.clock.change(o.window);
     for (const call_kind k : kinds) counts_.add(k, rules_.clock.period(now), amount(k));
   }

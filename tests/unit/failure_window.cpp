@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <atomic>
 #include <catch2/catch_all.hpp>
 #include <deque>
 #include <random>
@@ -248,4 +249,34 @@ TEST_CASE("nothing is lost where threads count at once", "[failure_window][threa
   }
   CHECK(w.sum(at(109s)).bad() == 2 * each);
   CHECK(w.sum(at(109s)).good == 2 * each);
+}
+
+TEST_CASE("what is cleared while another thread counts does not come back",
+          "[failure_window][threads]") {
+  // Real threads. The counts of a thread are written without a locked instruction: to clear them
+  // from outside would lose against a count that is under way, and bring all of them back.
+  striped_window w(10s);
+  const auto now = at(100s);
+  std::atomic<std::uint64_t> made{0};
+  std::atomic<bool> stop{false};
+  std::jthread caller([&] {
+    while (!stop.load(std::memory_order_relaxed)) {
+      w.add_good(now);
+      made.fetch_add(1, std::memory_order_release);
+    }
+  });
+  for (int round = 0; round < 20'000; ++round) {
+    // Enough of them for a mistake to show.
+    const std::uint64_t enough = made.load(std::memory_order_acquire) + 20;
+    while (made.load(std::memory_order_acquire) < enough) std::this_thread::yield();
+    const std::uint64_t before = made.load(std::memory_order_acquire);
+    w.clear();
+    const std::uint64_t counted = w.sum(now).good;
+    const std::uint64_t after = made.load(std::memory_order_acquire);
+    if (counted > after - before + 2) {
+      stop = true;
+      FAIL("after a clear " << counted << " calls count, of " << after - before << " made since");
+    }
+  }
+  stop = true;
 }

@@ -25,7 +25,7 @@ class full_breaker_store {
   breaker_rules& rules() const noexcept { return rules_; }
   std::mutex& mutex() const noexcept { return mutex_; }
 
-  bool add_good(time_point now) noexcept {
+  [[gnu::always_inline]] bool add_good(time_point now) noexcept {
     if (call_ring* ring = ring_.load(std::memory_order_acquire)) [[unlikely]] {
       ring->add(call_kind::good);
       return true;  // to look at its totals is cheap

@@ -27,6 +27,17 @@ class failure_window {
     begin(bucket, seen, period, n);
   }
 
+  /// The same for the only thread that counts here: without a locked instruction.
+  void add_alone(call_kind k, std::int64_t period) noexcept {
+    auto& bucket = buckets_[static_cast<std::size_t>(k)][bucket_of(period)];
+    const std::uint64_t seen = bucket.load(std::memory_order_relaxed);
+    if (seen >> count_bits == (static_cast<std::uint64_t>(period) & period_mask)) [[likely]] {
+      bucket.store(seen + 1, std::memory_order_relaxed);
+      return;
+    }
+    begin(bucket, seen, period, 1);
+  }
+
   void sum(window_counts& into, std::int64_t period) const noexcept;
   void clear() noexcept;
 

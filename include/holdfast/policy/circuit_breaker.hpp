@@ -25,9 +25,10 @@ namespace holdfast {
 /// Results of calls that were admitted before the last change of state are dropped.
 ///
 /// A handle: copies share the breaker, and operations keep it alive. Thread safety: safe, from any
-/// thread and executor. Cost: while closed one locked instruction per good call, on a counter that
-/// few threads share; no lock, no allocation. With `slow_after` two more; with `window_calls`
-/// three, on counters that all share. A short lock per call while half-open or recovering.
+/// thread and executor. Cost: while closed no locked instruction per good call for twice as many
+/// threads as there are processors, up to 16; one for those beyond, on a counter that few share; no
+/// lock, no allocation. With `slow_after` two locked instructions; with `window_calls` three, on counters
+/// that all share. A short lock per call while half-open or recovering.
 class circuit_breaker {
  public:
   using options = circuit_breaker_options;
@@ -102,14 +103,14 @@ class breaker_layer {
 
   explicit breaker_layer(const circuit_breaker& b) : core_(b.core()) {}
 
-  step enter(frame& f, operation& op) const {
+  [[gnu::always_inline]] step enter(frame& f, operation& op) const {
     if (!core_->try_enter(f.permit, op.now())) [[unlikely]] return refuse(op);
     f.core = core_.get();
     if (f.permit.mark != 0 && f.permit.is_probe()) [[unlikely]] narrow(f.permit, op);
     return step::go;
   }
 
-  step leave(frame& f, operation& op, verdict v) const {
+  [[gnu::always_inline]] step leave(frame& f, operation& op, verdict v) const {
     f.core = nullptr;
     if (f.permit.mark == 0 && v == verdict::success) [[likely]] {
       if (core_->count_good(f.permit, op.now())) [[unlikely]] judge(f.permit, op);
