@@ -30,6 +30,7 @@ holdfast_consumer(subdir "${CMAKE_PREFIX_PATH}")
 
 # What the documentation shows is what the tests compile, and no source is left out of the build.
 add_test(NAME docs.snippets COMMAND ${PROJECT_SOURCE_DIR}/scripts/snippets)
+add_test(NAME docs.conformance COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/numbered ${PROJECT_SOURCE_DIR})
 add_test(NAME tree.listed COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/listed ${PROJECT_SOURCE_DIR})
 
 # No assertion awaits: GCC evaluates its expression twice, once for the warnings.
@@ -39,5 +40,6 @@ add_test(NAME tree.awaits
 
 # ctest -LE check leaves out what takes long.
 set_tests_properties(
-  headers consumer.prefix consumer.install consumer.subdir docs.snippets tree.awaits tree.listed
+  headers consumer.prefix consumer.install consumer.subdir docs.conformance docs.snippets tree.awaits
+  tree.listed
   PROPERTIES LABELS check)
