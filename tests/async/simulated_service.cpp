@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // The service that simulations call, and the clients that call it, in virtual time.
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
 #include <catch2/catch_all.hpp>
+#include <holdfast/testing/call_watch.hpp>
 #include <holdfast/testing/load.hpp>
 #include <holdfast/testing/service.hpp>
 #include <vector>
@@ -150,4 +152,49 @@ TEST_CASE("clients: arrivals come whatever becomes of those before") {
   CHECK(log.between(0s, 10s).begun > 900);
   CHECK(log.between(0s, 10s).begun < 1100);
   CHECK(log.between(10s, 11s).begun == 0);
+}
+
+TEST_CASE("watch: sees how many run at once, and that all have ended") {
+  const auto limit = GENERATE(1U, 3U, 8U);
+  stage s(limit);
+  const hf::testing::call_watch watch;
+  const service svc(s.context, {.slots = 100,
+                                .takes = hf::testing::exponential(200ms),
+                                .brown_outs = {{.from = 2s, .until = 4s, .share = 0.5, .takes = 1h}},
+                                .seed = limit});
+  const auto watched = watch.around(svc);
+  const auto pipe = hf::pipeline()
+                        .with(hf::timeout{500ms})
+                        .with(hf::bulkhead({.limit = limit, .queue = 20}))
+                        .with(hf::retry{.max_attempts = 3, .wait = {.base = 10ms}})
+                        .with(hf::timeout{2s});
+  hf::testing::call_log log(s.time.now());
+  hf::testing::start(s.context, hf::testing::open_loop{.per_second = 60, .lasting = 10s},
+                     [&] { return pipe(watched); }, log);
+  s.time.run_for(5s);
+  CHECK(watch.seen().running > 0);
+  s.run();
+  CHECK(watch.seen().running == 0);
+  CHECK(watch.seen().most_running == limit);
+  CHECK(watch.seen().after_deadline == 0);
+  CHECK(watch.seen().most_attempts <= 3);
+  CHECK(watch.seen().started == svc.snapshot().arrived);
+}
+
+TEST_CASE("watch: sees a call that comes too late, and one without a context") {
+  stage s;
+  const hf::testing::call_watch watch;
+  const auto plain = watch.around([]() -> asio::awaitable<int> { co_return 1; });
+  s.play([&]() -> asio::awaitable<void> {
+    // By hand, since a pipeline does not make such a call.
+    const auto late = [&plain](hf::call_context& context) -> asio::awaitable<int> {
+      co_await hf::sleep_for(2s, asio::bind_cancellation_slot(asio::cancellation_slot(),
+                                                              asio::deferred));
+      co_return co_await plain(context);
+    };
+    static_cast<void>(co_await hf::pipeline().with(hf::timeout{1s})(late));
+  });
+  CHECK(watch.seen().started == 1);
+  CHECK(watch.seen().after_deadline == 1);
+  CHECK(watch.seen().running == 0);
 }
