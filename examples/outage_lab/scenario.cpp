@@ -102,6 +102,9 @@ void check(const scenario& s, hf::detail::json_reader& reader) {
   unless(c.per_second >= 0.0 && c.per_second <= 1e6, "clients.per_second",
          "must be from 0 to 1000000");
   in_time(c.think, "clients.think");
+  // Calls may be refused at once: sessions that ask again at once would stop time.
+  unless(c.sessions == 0 || c.think >= std::chrono::milliseconds(1), "clients.think",
+         "must be at least 1ms");
 }
 
 }  // namespace

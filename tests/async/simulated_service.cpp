@@ -6,6 +6,7 @@
 #include <holdfast/testing/call_watch.hpp>
 #include <holdfast/testing/load.hpp>
 #include <holdfast/testing/service.hpp>
+#include <limits>
 #include <vector>
 
 #include "../support/stage.hpp"
@@ -152,6 +153,23 @@ TEST_CASE("clients: arrivals come whatever becomes of those before") {
   CHECK(log.between(0s, 10s).begun > 900);
   CHECK(log.between(0s, 10s).begun < 1100);
   CHECK(log.between(10s, 11s).begun == 0);
+}
+
+TEST_CASE("clients: a load that cannot be is refused") {
+  stage s;
+  hf::testing::call_log log(s.time.now());
+  const auto operation = []() -> asio::awaitable<hf::result<int>> { co_return 1; };
+  const auto start = [&](const auto& loop) {
+    hf::testing::start(s.context, loop, operation, log);
+  };
+  for (const double rate : {0.0, -1.0, 1e7, std::numeric_limits<double>::quiet_NaN()}) {
+    CHECK_THROWS_AS(start(hf::testing::open_loop{.per_second = rate, .lasting = 1s}),
+                    hf::invalid_options);
+  }
+  CHECK_THROWS_AS(start(hf::testing::closed_loop{.think = -1s, .lasting = 1s}),
+                  hf::invalid_options);
+  s.run();
+  CHECK(log.between(0s, 1h).begun == 0);
 }
 
 TEST_CASE("watch: sees how many run at once, and that all have ended") {

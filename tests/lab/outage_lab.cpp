@@ -85,7 +85,8 @@ TEST_CASE("lab: a wrong scenario is refused with every fault and its place", "[l
               "service.takes: must say either exponential or constant, more than 0s",
               "service.brown_outs[0].until: must be later than from",
               "service.brown_outs[0].share: must be from 0 to 1",
-              "clients: must say either sessions or per_second, more than 0"});
+              "clients: must say either sessions or per_second, more than 0",
+              "clients.think: must be at least 1ms"});
   CHECK(faults_of("[]").front() == "document: must be an object, is []");
   CHECK(faults_of("{").front().find("line 1, column 2") == 0);
 }

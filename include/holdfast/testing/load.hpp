@@ -23,7 +23,7 @@
 namespace holdfast::testing {
 
 /// Sessions, each of which calls, waits for its answer, thinks, and calls again: a service that
-/// answers late is called less.
+/// answers late is called less. In virtual time either has to take some, or nothing else happens.
 struct closed_loop {
   unsigned sessions = 1;
   duration think{0};    ///< The mean; exponentially distributed. The first call comes after one.
@@ -33,12 +33,16 @@ struct closed_loop {
 
 /// Calls at random, whatever becomes of those before: a Poisson process.
 struct open_loop {
-  double per_second = 1.0;
+  double per_second = 1.0;  ///< From 0.000001 to 1,000,000.
   duration lasting{0};
   std::uint64_t seed = 1;
 };
 
 namespace detail {
+
+// Throw `invalid_options`.
+void check(const closed_loop& loop);
+void check(const open_loop& loop);
 
 inline void rethrow(std::exception_ptr e) {
   if (e) std::rethrow_exception(std::move(e));
@@ -83,10 +87,11 @@ asio::awaitable<void> run_arrivals(asio::io_context& context, time_service& time
 
 }  // namespace detail
 
-/// Starts the sessions; they run as the context runs.
+/// Starts the sessions; they run as the context runs. Throws `invalid_options`.
 template <class Operation>
 void start(asio::io_context& context, const closed_loop& loop, const Operation& operation,
            call_log& log) {
+  detail::check(loop);
   auto& time = time_service::of(context);
   dice seeds(loop.seed);
   for (unsigned i = 0; i < loop.sessions; ++i) {
@@ -95,10 +100,11 @@ void start(asio::io_context& context, const closed_loop& loop, const Operation& 
   }
 }
 
-/// Starts the arrivals.
+/// Starts the arrivals. Throws `invalid_options`.
 template <class Operation>
 void start(asio::io_context& context, const open_loop& loop, const Operation& operation,
            call_log& log) {
+  detail::check(loop);
   asio::co_spawn(context,
                  detail::run_arrivals(context, time_service::of(context), operation, loop, log),
                  &detail::rethrow);
