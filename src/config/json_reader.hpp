@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "../registry/named_faults.hpp"
-#include "../registry/nearest.hpp"
 #include "../registry/option_members.hpp"
 #include "duration_text.hpp"
 
@@ -32,33 +31,15 @@ class json_reader {
  public:
   std::vector<std::string> faults;
 
-  void fault(const std::string& path, std::string_view reason) {
-    faults.push_back(fmt::format("{}: {}", path.empty() ? "document" : path, reason));
-  }
+  void fault(const std::string& path, std::string_view reason);
+  void wrong_type(const std::string& path, std::string_view wanted, const json::value& v);
 
-  const json::object* object(const std::string& path, const json::value& v) {
-    const json::object* const o = v.if_object();
-    if (!o) wrong_type(path, "an object", v);
-    return o;
-  }
+  /// The object that `v` is; null where it is none, which is a fault.
+  const json::object* object(const std::string& path, const json::value& v);
 
-  void wrong_type(const std::string& path, std::string_view wanted, const json::value& v) {
-    std::string shown = json::serialize(v);
-    if (shown.size() > 40) shown = shown.substr(0, 37) + "...";
-    fault(path, fmt::format("must be {}, is {}", wanted, shown));
-  }
-
+  /// Every key of `o` that is not among the known ones is a fault.
   void check_keys(const std::string& path, const json::object& o,
-                  const std::vector<std::string_view>& known) {
-    for (const auto& entry : o) {
-      const std::string_view key = entry.key();
-      if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-      const std::string place = join(path, key);
-      const std::string_view near = nearest(key, known);
-      fault(place, near.empty() ? fmt::format("is not known; known are {}", fmt::join(known, ", "))
-                                : fmt::format("is not known; did you mean {}?", near));
-    }
-  }
+                  const std::vector<std::string_view>& known);
 
   template <class T>
   void read(const std::string& path, const json::value& v, T& into) {
@@ -100,9 +81,7 @@ class json_reader {
   }
 
  private:
-  static std::string join(const std::string& path, std::string_view key) {
-    return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
-  }
+  static std::string join(const std::string& path, std::string_view key);
 
   template <class T>
   void read_members(const std::string& path, const json::value& v, T& into) {
