@@ -102,6 +102,7 @@ template <class T>
 [[gnu::noinline]] void fail_with_current_exception(outcome_slot<T>& outcome) {
   fail(outcome, failure(std::current_exception()));
 }
+
 /// An attempt on a chain of its own: made and started by the initiation of the wait for it.
 template <class Call>
 class chain_attempt {
