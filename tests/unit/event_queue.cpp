@@ -5,6 +5,7 @@
 #include <latch>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -165,6 +166,28 @@ TEST_CASE("what ends with a listener may use the queue", "[event_queue]") {
   q.push(1);
   q.deliver();
   CHECK(a == list{1, 2});
+}
+
+TEST_CASE("an event for which there is no memory is counted, and the next ones come",
+          "[event_queue]") {
+  struct heavy {
+    explicit heavy(int n) : number(n) {}
+    heavy(const heavy&) = default;
+    heavy(heavy&& other) : number(other.number) {
+      if (number == 1) throw std::bad_alloc();
+    }
+    int number;
+  };
+  hf::detail::event_queue<heavy> q;
+  list a;
+  const auto sub = q.subscribe([&](const heavy& e) { a.push_back(e.number); });
+  for (const int n : {1, 2}) {
+    const heavy e(n);
+    q.push(e);
+    q.deliver();
+  }
+  CHECK(a == list{2});
+  CHECK(q.errors() == 1);
 }
 
 TEST_CASE("unsubscribing waits for a call under way on another thread", "[event_queue][threads]") {
