@@ -135,9 +135,7 @@ course play(const scenario& s, const std::string& name, const hf::service_option
 }  // namespace
 
 hf::service_options with_defaults(hf::service_options own, const hf::service_options& defaults) {
-  hf::detail::members<hf::service_options>::visit([&](std::string_view, auto member) {
-    if (!(own.*member)) own.*member = defaults.*member;
-  });
+  hf::detail::add_missing(own, defaults);
   return own;
 }
 

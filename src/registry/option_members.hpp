@@ -330,4 +330,11 @@ inline constexpr bool is_function = false;
 template <class T>
 inline constexpr bool is_function<std::function<T>> = true;
 
+/// The policies that are missing from a service's are those of the defaults.
+inline void add_missing(service_options& own, const service_options& defaults) {
+  members<service_options>::visit([&](std::string_view, auto member) {
+    if (!(own.*member)) own.*member = defaults.*member;
+  });
+}
+
 }  // namespace holdfast::detail

@@ -43,8 +43,8 @@ using service_map = std::map<std::string, service, std::less<>>;
 /// A service's options with the defaults, every policy by the service's name.
 service_options effective(const std::string& name, service_options o,
                           const service_options& defaults) {
+  add_missing(o, defaults);
   members<service_options>::visit([&](std::string_view, auto member) {
-    if (!(o.*member)) o.*member = defaults.*member;
     if (o.*member) set_name(*(o.*member), name);
   });
   return o;
