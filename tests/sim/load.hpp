@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <holdfast/detail/uniform.hpp>
-#include <random>
+#include <holdfast/testing/load.hpp>
 #include <vector>
 
 #include "../support/stage.hpp"
@@ -21,17 +20,13 @@ using namespace std::chrono_literals;
 template <class Arrive>
 void arrivals(test::stage& s, double per_second, hf::duration lasting, Arrive arrive,
               std::uint64_t seed) {
-  s.start([&s, per_second, lasting, arrive, seed]() -> asio::awaitable<void> {
-    std::mt19937_64 random(seed);
-    std::exponential_distribution<double> gap(per_second);
-    const hf::time_point until = s.time.now() + lasting;
-    hf::time_point next = s.time.now();
-    for (;;) {
-      next += hf::duration(static_cast<std::int64_t>(gap(random) * 1e9));
-      if (next >= until) co_return;
-      co_await hf::sleep_until(next);
+  s.start([&s, per_second, lasting, arrive, seed] {
+    const auto one = [&s, arrive]() -> asio::awaitable<void> {
       s.start(arrive);
-    }
+      co_return;
+    };
+    return hf::testing::detail::run_arrivals(
+        s.context, one, {.per_second = per_second, .lasting = lasting, .seed = seed});
   });
 }
 

@@ -67,21 +67,24 @@ asio::awaitable<void> run_session(time_service& time, Operation operation, close
   }
 }
 
+/// Runs `operation`, which returns an awaitable of nothing, at each arrival.
 template <class Operation>
-asio::awaitable<void> run_arrivals(asio::io_context& context, time_service& time,
-                                   Operation operation, open_loop loop, call_log& log) {
+asio::awaitable<void> run_arrivals(asio::io_context& context, Operation operation,
+                                   open_loop loop) {
   // Shared with what it has started, which may go on after its end.
   const auto shared = std::make_shared<const Operation>(std::move(operation));
+  const auto one = [](std::shared_ptr<const Operation> o) -> asio::awaitable<void> {
+    co_await (*o)();
+  };
   dice chance(loop.seed);
   const auto mean = duration(static_cast<duration::rep>(1e9 / loop.per_second));
-  const time_point end = saturating_add(time.precise_now(), loop.lasting);
-  const auto one = [](time_service& t, std::shared_ptr<const Operation> o,
-                      call_log& l) -> asio::awaitable<void> { co_await run_once(t, *o, l); };
-  for (time_point next = time.precise_now();;) {
+  time_point next = time_service::of(context).precise_now();
+  const time_point end = saturating_add(next, loop.lasting);
+  for (;;) {
     next += chance.exponential(mean);
     if (next >= end) co_return;
     co_await sleep_until(next);
-    asio::co_spawn(context, one(time, shared, log), &rethrow);
+    asio::co_spawn(context, one(shared), &rethrow);
   }
 }
 
@@ -105,9 +108,10 @@ template <class Operation>
 void start(asio::io_context& context, const open_loop& loop, const Operation& operation,
            call_log& log) {
   detail::check(loop);
-  asio::co_spawn(context,
-                 detail::run_arrivals(context, time_service::of(context), operation, loop, log),
-                 &detail::rethrow);
+  const auto run = [&time = time_service::of(context), &log, operation] {
+    return detail::run_once(time, operation, log);
+  };
+  asio::co_spawn(context, detail::run_arrivals(context, run, loop), &detail::rethrow);
 }
 
 }  // namespace holdfast::testing
