@@ -34,6 +34,8 @@ bool is_bad_input(const failure& f) {
 verdict default_classifier::operator()(const failure& f) const {
   if (f.policy() == policy_kind::timeout) return verdict::failure;
   if (f.code() == boost::system::errc::operation_canceled) return verdict::neutral;
+  // A lack of memory here says nothing of the service, and is not mended by asking again.
+  if (f.code() == boost::system::errc::not_enough_memory) return verdict::neutral;
   return is_bad_input(f) ? verdict::request_fault : verdict::failure;
 }
 

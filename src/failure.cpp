@@ -65,6 +65,8 @@ boost::system::error_code code_of(const std::exception_ptr& exception) noexcept 
     return e.code();
   } catch (const std::system_error& e) {
     return e.code();
+  } catch (const std::bad_alloc&) {
+    return out_of_memory.code;
   } catch (...) {
     return make_error_code(errc::exception);
   }

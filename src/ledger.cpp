@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <holdfast/detail/format.hpp>
 #include <holdfast/ledger.hpp>
+#include <new>
 
 namespace holdfast {
 
@@ -29,6 +30,7 @@ std::string ledger::describe() const {
     if (e.attempt != 0) out += fmt::format(" in {}", detail::format_duration(e.took));
     out += '\n';
   }
+  if (unrecorded_ > 0) out += fmt::format("and {} for which there was no memory\n", unrecorded_);
   if (answered_) {
     out += fmt::format("answered by {}: {}\n",
                        answered_by_.empty() ? std::string("the call") : answered_by_,
@@ -39,11 +41,18 @@ std::string ledger::describe() const {
   return out;
 }
 
-void ledger::begin() {
+void ledger::begin() noexcept {
   *this = ledger();
 }
 
-void ledger::record(entry e) { entries_.push_back(std::move(e)); }
+void ledger::record(entry e) noexcept {
+  try {
+    e.link = link_;
+    entries_.push_back(std::move(e));
+  } catch (const std::bad_alloc&) {
+    ++unrecorded_;
+  }
+}
 
 void ledger::enter_link(std::string_view name, holdfast::quality q) {
   link_ = name;
@@ -52,10 +61,10 @@ void ledger::enter_link(std::string_view name, holdfast::quality q) {
 }
 
 void ledger::leave_link(time_point started, duration took, verdict v,
-                        boost::system::error_code code) {
+                        boost::system::error_code code) noexcept {
   // A link that is a call or a pipeline has recorded its own attempts; a value has not.
   if (entries_.size() == link_begin_) {
-    record({.link = link_,
+    record({.link = {},
             .attempt = 1,
             .outcome = v,
             .code = code,
@@ -65,14 +74,18 @@ void ledger::leave_link(time_point started, duration took, verdict v,
             .took = took});
   }
   if (is_answer(v)) {
-    answered_by_ = link_;
+    try {
+      answered_by_ = link_;
+    } catch (const std::bad_alloc&) {
+      ++unrecorded_;
+    }
     quality_ = link_quality_;
   }
 }
 
 void ledger::answer_from_cache(std::string_view name, holdfast::quality q, verdict v,
-                               time_point now) {
-  record({.link = link_,
+                               time_point now) noexcept {
+  record({.link = {},
           .attempt = 0,
           .outcome = v,
           .code = {},
@@ -88,8 +101,8 @@ void ledger::answer_from_cache(std::string_view name, holdfast::quality q, verdi
   }
 }
 
-void ledger::record_miss(std::string_view cache_name, time_point now) {
-  record({.link = link_,
+void ledger::record_miss(std::string_view cache_name, time_point now) noexcept {
+  record({.link = {},
           .attempt = 0,
           .outcome = verdict::neutral,
           .code = {},
@@ -99,7 +112,7 @@ void ledger::record_miss(std::string_view cache_name, time_point now) {
           .took = duration::zero()});
 }
 
-void ledger::end(bool answered) {
+void ledger::end(bool answered) noexcept {
   answered_ = answered;
 }
 

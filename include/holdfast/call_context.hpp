@@ -95,7 +95,10 @@ class call_context {
   /// of one operation at a time and hears timeouts; the caller's own cancellation reaches the
   /// operation through the token only.
   asio::cancellation_slot slot() {
-    if (unarmed_) std::exchange(unarmed_, nullptr)->start(*time_, deadline_);
+    if (unarmed_) {
+      unarmed_->start(*time_, deadline_);  // may throw: it is to be armed the next time, then
+      unarmed_ = nullptr;
+    }
     return signal_.slot();
   }
 
@@ -121,10 +124,8 @@ class call_context {
 
   /// Connects the slot of the coroutine that is about to be suspended, which Asio clears again on
   /// its resumption.
-  template <class Handler>
-  void listen_to(const Handler& handler) {
-    auto outer = asio::get_associated_cancellation_slot(handler);
-    if (outer.is_connected()) outer.template emplace<forward_cancellation>(this);
+  void listen_to(asio::cancellation_slot outer) {
+    if (outer.is_connected()) outer.emplace<forward_cancellation>(this);
   }
 
   friend struct detail::context_token_access;

@@ -32,7 +32,7 @@ struct classification {
 /// Judges failures as most services mean them. Timeouts and errors of the system are failures of
 /// the service; invalid arguments (`std::errc::invalid_argument`, `std::invalid_argument`,
 /// `std::out_of_range`, `std::domain_error`, `std::length_error`) are the caller's own fault; an
-/// operation that was aborted, and not by a timeout, says nothing.
+/// operation that was aborted, and not by a timeout, says nothing, nor does a lack of memory.
 struct default_classifier {
   verdict operator()(const failure& f) const;
 };

@@ -34,8 +34,9 @@ class failure {
   failure(boost::system::error_code code) noexcept;                // NOLINT(*-explicit-*)
   failure(errc code) noexcept : failure(make_error_code(code)) {}  // NOLINT(*-explicit-*)
 
-  /// A failure of a call, by its exception. The code is the one that a `system_error` carries, and
-  /// `errc::exception` otherwise.
+  /// A failure of a call, by its exception. The code is the one that a `system_error` carries,
+  /// `not_enough_memory` (of the generic category) for a `std::bad_alloc`, and `errc::exception`
+  /// otherwise.
   explicit failure(std::exception_ptr exception) noexcept;
 
   /// A refusal or a timeout by a policy. Names of more than 31 characters are cut.

@@ -44,19 +44,24 @@ class ledger {
   /// How many attempts reached a call.
   unsigned attempts() const noexcept;
 
+  /// How many entries are missing, and perhaps the answering link's name, as there was no memory for
+  /// them. The operation itself goes on without.
+  unsigned unrecorded() const noexcept { return unrecorded_; }
+
   /// One line per entry, for logs.
   std::string describe() const;
 
   // For the engine.
-  void begin();
-  void record(entry e);
+  void begin() noexcept;
+  /// The entry's link is the current one.
+  void record(entry e) noexcept;
   void enter_link(std::string_view name, holdfast::quality q);
-  void leave_link(time_point started, duration took, verdict v, boost::system::error_code code);
-  void end(bool answered);
-  void answer_from_cache(std::string_view name, holdfast::quality q, verdict v, time_point now);
-  void record_miss(std::string_view cache_name, time_point now);
+  void leave_link(time_point started, duration took, verdict v, boost::system::error_code code) noexcept;
+  void end(bool answered) noexcept;
+  void answer_from_cache(std::string_view name, holdfast::quality q, verdict v,
+                         time_point now) noexcept;
+  void record_miss(std::string_view cache_name, time_point now) noexcept;
   void grade_link(holdfast::quality q) noexcept { link_quality_ = std::max(link_quality_, q); }
-  std::string_view current_link() const noexcept { return link_; }
 
  private:
   std::vector<entry> entries_;
@@ -64,6 +69,7 @@ class ledger {
   std::size_t link_begin_ = 0;  // the entries from here on are the link's
   std::string answered_by_;
   bool answered_ = false;
+  unsigned unrecorded_ = 0;
   holdfast::quality link_quality_ = holdfast::quality::primary;
   holdfast::quality quality_ = holdfast::quality::primary;
 };

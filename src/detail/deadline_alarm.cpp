@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <atomic>
-#include <boost/asio/post.hpp>
 #include <deque>
 #include <holdfast/detail/deadline_alarm.hpp>
+#include <holdfast/detail/resumption.hpp>
 #include <holdfast/detail/service_cache.hpp>
 #include <mutex>
 
@@ -17,17 +17,28 @@ class deadline_alarm::block : public timer_entry {
   std::atomic<std::uint64_t> generation{0};
   asio::any_io_executor executor;
   deadline_alarm* alarm = nullptr;
+  post_memory memory;  // for the ring, which nobody could be told had no memory
   block* next_free = nullptr;
 
  private:
   // Under the time service's lock, which `stop` takes too: the attempt is still there.
   static void on_timer(timer_entry& timer) noexcept {
     auto& self = static_cast<block&>(timer);
-    const auto armed = self.generation.load(std::memory_order_relaxed);
-    asio::post(self.executor, [&self, armed] {
-      if (self.generation.load(std::memory_order_relaxed) == armed) self.alarm->ring();
-    });
+    resumption ring;
+    ring.store(late_ring{self, self.generation.load(std::memory_order_relaxed)});
+    ring.reserve(std::move(self.memory));
+    ring.post();
   }
+
+  struct late_ring {
+    using executor_type = asio::any_io_executor;
+    const executor_type& get_executor() const noexcept { return self.executor; }
+    void operator()() const {
+      if (self.generation.load(std::memory_order_relaxed) == armed) self.alarm->ring();
+    }
+    block& self;
+    std::uint64_t armed;
+  };
 };
 
 namespace {
@@ -43,8 +54,9 @@ class block_pool final : public asio::execution_context::service {
 
   deadline_alarm::block& take() {
     const std::lock_guard lock(mutex_);
-    if (!free_) return blocks_.emplace_back();
+    if (!free_) free_ = &blocks_.emplace_back();
     auto& b = *free_;
+    b.memory.reserve(post_memory::most_blocks);
     free_ = b.next_free;
     return b;
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/dispatch.hpp>
 #include <holdfast/detail/hedge_race.hpp>
 #include <holdfast/ledger.hpp>
+#include <new>
 
 namespace holdfast::detail {
 
@@ -19,14 +21,48 @@ bool race_base::hedging() const noexcept {
   return op_.options.idempotent || rules_->options.hedge_non_idempotent;
 }
 
-void race_base::begin(resumption waiter) {
+struct race_base::on_strand {
+  using executor_type = asio::any_io_executor;
+  const executor_type& get_executor() const noexcept { return race->executor_; }
+  void operator()() const { (*race.*function)(); }
+  std::shared_ptr<race_base> race;
+  void (race_base::*function)();
+};
+
+void race_base::begin(resumption& waiter) {
+  resumption starts;
+  if (own_strand_) {
+    starts.store(on_strand{shared_from_this(), &race_base::start});
+    starts.reserve();
+    cancel_memory_.reserve(post_memory::blocks_for(executor_));
+  }
+  // In a context that one thread runs, resuming on the spot is the way out without memory.
+  if (serialised_by() != affinity::context) waiter.reserve();
+  waiter_ = std::move(waiter);
+  if (!own_strand_) return start();
+  try {
+    starts.dispatch();
+  } catch (...) {  // on an executor of the user's
+    waiter = std::move(waiter_);
+    throw;
+  }
+}
+
+void race_base::start() {
   // The attempts own the race from here on; until the first does, this keeps it.
   const auto self = shared_from_this();
-  waiter_ = std::move(waiter);
   core_.count_operation();
   if (cancelled_) plan_.settle();  // between the suspension and this moment, on another thread
   if (plan_.may_start()) delay_ = hedge_core::delay(*rules_, time_.precise_now());
   start_next();
+}
+
+void race_base::cancel_for_caller() {
+  if (!own_strand_) return cancel();
+  resumption cancels;
+  cancels.store(on_strand{shared_from_this(), &race_base::cancel});
+  cancels.reserve(std::move(cancel_memory_));
+  cancels.post();
 }
 
 bool race_base::start_hedge() {
@@ -55,12 +91,13 @@ void race_base::start_next() {
     thrown = std::current_exception();
   }
   if (thrown) return ended(attempt, false, std::move(thrown));
-  if (!plan_.may_start()) return;
+  // Without memory an attempt may have ended on this stack, and the operation with it.
+  if (!running_[attempt] || !plan_.may_start()) return;
   if (delay_ != duration::zero()) return arm();
   static_cast<void>(start_hedge());
 }
 
-void race_base::arm() {
+void race_base::arm() try {
   deadline_alarm::stop(time_);
   const time_point due = saturating_add(time_.precise_now(), delay_);
   if (serialised_by() == affinity::context) {
@@ -68,14 +105,18 @@ void race_base::arm() {
   } else {
     deadline_alarm::start_on(executor_, time_, due);
   }
+} catch (const std::bad_alloc&) {
+  plan_.start_no_more();  // the attempts that run are enough
 }
 
-void race_base::ring() {
+void race_base::ring() try {
   // A new chain starts at once only from within its executor, and a timer may be anywhere.
   asio::dispatch(executor_, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self && self->plan_.running() > 0 && self->plan_.may_start()) self->start_hedge();
   });
+} catch (const std::bad_alloc&) {
+  // Without a hedge, then.
 }
 
 void race_base::ended(unsigned attempt, bool may_resume_inline, std::exception_ptr thrown) {
@@ -128,10 +169,12 @@ void race_base::finish(bool may_resume_inline) {
   deliver(chosen, plan_.started());
   resumption waiter = std::move(waiter_);
   if (!waiter) return;
-  if (may_resume_inline && serialised_by() == affinity::context) {
+  if (serialised_by() != affinity::context) {
+    waiter.post();
+  } else if (may_resume_inline) {
     waiter.resume();
   } else {
-    waiter.post();
+    waiter.post_or_resume();
   }
 }
 

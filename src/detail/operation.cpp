@@ -5,6 +5,7 @@
 #include <boost/system/errc.hpp>
 #include <holdfast/detail/operation.hpp>
 #include <holdfast/ledger.hpp>
+#include <new>
 
 namespace holdfast {
 
@@ -47,14 +48,22 @@ void operation::delete_turn::operator()(turn* t) const noexcept { delete t; }
 asio::awaitable<void> operation::wait(operation& op) {
   co_await asio::async_initiate<const asio::deferred_t, void()>(
       [&op](auto handler) {
-        op.listen_to(handler);
-        op.turn_->wait.start(op.wait_until, std::move(handler));
+        wait_state& wait = op.turn_->wait;
+        try {
+          op.listen_to(asio::get_associated_cancellation_slot(handler));
+          wait.start(op.wait_until, std::move(handler));
+        } catch (...) {
+          // Out of here it would leave the context's `run`, and nobody would be told.
+          wait.fail();
+          std::move(handler)();
+        }
       },
       asio::deferred);
 }
 
-wait_end operation::finish_wait() noexcept {
+wait_end operation::finish_wait() {
   const wait_end end = turn_->wait.finish();
+  if (end == wait_end::failed) throw std::bad_alloc();
   return end != wait_end::granted && caller_cancelled() ? wait_end::cancelled : end;
 }
 
@@ -74,8 +83,8 @@ void operation::attribute_timeout(failure& f) const noexcept {
 }
 
 void operation::record_attempt(unsigned attempt, time_point started, verdict v,
-                               boost::system::error_code code) {
-  options.ledger->record({.link = std::string(options.ledger->current_link()),
+                               boost::system::error_code code) noexcept {
+  options.ledger->record({.link = {},
                           .attempt = attempt,
                           .outcome = v,
                           .code = code,
@@ -85,14 +94,14 @@ void operation::record_attempt(unsigned attempt, time_point started, verdict v,
                           .took = time_->precise_now() - started});
 }
 
-void operation::record_link(time_point started, verdict v, const failure* f) {
+void operation::record_link(time_point started, verdict v, const failure* f) noexcept {
   options.ledger->leave_link(started, time_->precise_now() - started, v,
                              f ? f->code() : boost::system::error_code());
 }
 
-void operation::record_refusal() {
+void operation::record_refusal() noexcept {
   options.ledger->record(
-      {.link = std::string(options.ledger->current_link()),
+      {.link = {},
        .attempt = 0,
        .outcome = verdict::neutral,
        .code = make_error_code(refused.code),

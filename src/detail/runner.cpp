@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/runner.hpp>
+#include <new>
 
 namespace holdfast::detail {
 
@@ -47,28 +47,58 @@ void runner_base::spawn(asio::awaitable<void> chain) {
       asio::bind_cancellation_slot(signal_.slot(), end_of_chain(shared_from_this())));
 }
 
-void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption waiter) {
+void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption& waiter) {
+  struct begin_handler {
+    using executor_type = asio::any_io_executor;
+    executor_type get_executor() const noexcept { return self->executor_; }
+    void operator()() const { self->begin(); }
+    std::shared_ptr<runner_base> self;
+  };
+  // A new chain on an executor that runs nothing inline has yet to come to its parking place; what
+  // is handed to the executor now comes after that.
+  const bool elsewhere = serialised_by_ == affinity::none || !parked_;
+  resumption begins;
+  if (elsewhere) {
+    begins.store(begin_handler{shared_from_this()});
+    begins.reserve();
+  }
+  // In a context that one thread runs, resuming on the spot is the way out without memory.
+  if (serialised_by_ != affinity::context) waiter.reserve();
+  if (serialised_by_ == affinity::none) {
+    cancel_memory_.reserve(post_memory::blocks_for(executor_));
+  }
   limit_ = limit;
   sink_ = &sink;
   waiter_ = std::move(waiter);
   if (reused_) work_.up();
-  if (serialised_by_ == affinity::none || !parked_) {
-    // A new chain on an executor that runs nothing inline has yet to come to its parking place; what
-    // is handed to the executor now comes after that. Once it has been handed over, the operation
-    // may end at any moment, on another thread.
-    asio::dispatch(executor_, [self = shared_from_this()] { self->begin(); });
-  } else {
-    begin();
+  if (!elsewhere) return begin();
+  try {
+    // Once it has been handed over, the operation may end at any moment, on another thread.
+    begins.dispatch();
+  } catch (...) {  // on an executor of the user's
+    if (reused_) work_.down();
+    sink_ = nullptr;
+    waiter = std::move(waiter_);
+    throw;
   }
 }
 
-void runner_base::begin() {
+void runner_base::begin() noexcept {
   launching_ = true;
-  parked_.resume();
+  resume_chain();
   launching_ = false;
 }
 
+void runner_base::resume_chain() noexcept {
+  try {
+    parked_.resume();
+  } catch (const std::bad_alloc&) {
+    // The chain has ended, and Asio had no memory to tell its handler, which does nothing.
+  }
+}
+
 void runner_base::parked() {
+  if (withdrawn_) return resume_chain();
   if (reused_) work_.down();
   if (std::exchange(fresh_, false)) return;
   deliver();
@@ -100,6 +130,8 @@ void runner_base::deliver() {
   if (!waiter) return;
   if (inline_) {
     waiter.resume();
+  } else if (serialised_by_ == affinity::context) {
+    waiter.post_or_resume();
   } else {
     waiter.post();
   }
@@ -122,8 +154,11 @@ void runner_base::ring() {
     const time_point leave_at = saturating_add(limit_.detach_at, limit_.detach->grace);
     if (leave_at > time_.precise_now()) {
       deadline_alarm::stop(time_);
-      arm(leave_at);
-      return;
+      try {
+        return arm(leave_at);
+      } catch (const std::bad_alloc&) {
+        // No grace, then: nobody would end it.
+      }
     }
   }
   give_up();
@@ -141,7 +176,11 @@ void runner_base::give_up() {
   abandon_sink();
   context.forget_operation();
   sink_ = nullptr;
-  waiter_.post();
+  if (serialised_by_ == affinity::context) {
+    waiter_.post_or_resume();
+  } else {
+    waiter_.post();
+  }
 }
 
 void runner_base::cancel_for_caller(std::uint64_t job) {
@@ -150,20 +189,30 @@ void runner_base::cancel_for_caller(std::uint64_t job) {
     if (this->job() == job) context.cancel_attempt(signal_, cancel_reason::caller);
     return;
   }
-  asio::post(executor_, [self = shared_from_this(), job] {
-    if (self->job() == job) {
-      self->context.cancel_attempt(self->signal_, cancel_reason::caller);
+  struct cancel_handler {
+    using executor_type = asio::any_io_executor;
+    executor_type get_executor() const noexcept { return self->executor_; }
+    void operator()() const {
+      if (self->job() == job) {
+        self->context.cancel_attempt(self->signal_, cancel_reason::caller);
+      }
     }
-  });
+    std::shared_ptr<runner_base> self;
+    std::uint64_t job;
+  };
+  resumption cancels;
+  cancels.store(cancel_handler{shared_from_this(), job});
+  cancels.reserve(std::move(cancel_memory_));
+  cancels.post();
 }
 
 void runner_base::give_back_unused() noexcept {
   keep_alive_.reset();
-  if (reused_) {
-    recycle();
-  } else {
-    parked_.drop();
-  }
+  if (reused_) return recycle();
+  // It ends by itself: Asio would post the destruction of a suspended chain, and terminate where
+  // there is no memory for that.
+  withdrawn_ = true;
+  if (parked_) resume_chain();
 }
 
 asio::execution_context::id runner_registry::id;
@@ -171,6 +220,11 @@ asio::execution_context::id runner_registry::id;
 void runner_registry::add(std::shared_ptr<runner_base> runner) {
   const std::lock_guard lock(mutex_);
   runners_.push_back(std::move(runner));
+}
+
+void runner_registry::remove(const runner_base& runner) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(runners_, [&](const auto& r) { return r.get() == &runner; });
 }
 
 void runner_registry::shutdown() noexcept {
@@ -190,6 +244,8 @@ asio::any_io_executor own_strand(const asio::any_io_executor& executor) {
   const auto base = base_executor(executor);
   if (const auto* io = base.target<asio::io_context::executor_type>())
     return asio::make_strand(*io);
+  if (const auto* pool = base.target<asio::thread_pool::executor_type>())
+    return asio::make_strand(*pool);
   return asio::make_strand(base);
 }
 

@@ -129,9 +129,7 @@ class service::core {
       v->wait.prepare(self->time_, asio::get_associated_cancellation_slot(handler));
       const auto executor = asio::get_associated_executor(handler);
       auto done = [v = v, h = std::move(handler)]() mutable {
-        const bool cancelled = v->wait.finish() == detail::wait_end::cancelled;
-        std::move(h)(cancelled ? boost::system::error_code(asio::error::operation_aborted)
-                               : boost::system::error_code());
+        std::move(h)(detail::error_of(v->wait.finish()));
       };
       v->wait.start(never, asio::bind_executor(executor, std::move(done)));
       asio::co_spawn(self->context_, serve(self, v, does, rank), asio::detached);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -28,26 +29,66 @@ bool runs_in_one_thread([[maybe_unused]] asio::execution_context& context) {
 
 }  // namespace
 
+/// Gives the alarm's wait the memory in the service, which outlives whatever the context still holds
+/// of it when it goes.
+template <class T>
+struct time_service::alarm_allocator {
+  using value_type = T;
+
+  explicit alarm_allocator(time_service& s) noexcept : service(&s) {}
+  template <class U>
+  alarm_allocator(const alarm_allocator<U>& other) noexcept : service(other.service) {}
+
+  T* allocate(std::size_t) const noexcept {
+    static_assert(sizeof(T) <= sizeof(alarm_memory_));
+    static_assert(alignof(T) <= alignof(std::max_align_t));
+    return reinterpret_cast<T*>(service->alarm_memory_);
+  }
+  void deallocate(T*, std::size_t) const noexcept {}
+
+  template <class U>
+  friend bool operator==(const alarm_allocator& a, const alarm_allocator<U>& b) noexcept {
+    return a.service == b.service;
+  }
+
+  time_service* service;
+};
+
 /// The one real timer. It is not counted as work of the context: an idle timer must not keep
 /// `run()` from returning.
+///
+/// There is one wait at a time, in memory that the service has for it: to set the alarm allocates
+/// nothing. Under the service's lock, like all of the wheel.
 class time_service::alarm_clock {
  public:
-  explicit alarm_clock(const asio::any_io_executor& executor) : timer_(executor), work_(executor) {}
+  alarm_clock(const asio::any_io_executor& executor, time_service& owner)
+      : timer_(executor), work_(executor), owner_(owner) {}
 
-  void set(time_point when, time_service& owner) {
-    timer_.expires_at(when);
-    // Balanced: down once for each wait, up once in its handler. The caller is itself a handler of
-    // the context, so the count cannot reach zero in between.
-    timer_.async_wait([this, &owner](boost::system::error_code ec) {
-      work_.up();
-      if (!ec) owner.on_alarm();
-    });
-    work_.down();
+  void set(time_point when) {
+    timer_.expires_at(when);  // ends the wait that is pending, whose handler then waits anew
+    if (!waiting_) wait();
   }
 
  private:
+  void wait() {
+    // Balanced: down once for each wait, up once in its handler. The caller is itself a handler of
+    // the context, so the count cannot reach zero in between.
+    timer_.async_wait(asio::bind_allocator(
+        alarm_allocator<void>(owner_), [this](boost::system::error_code ec) {
+          work_.up();
+          const maybe_lock lock(owner_);
+          waiting_ = false;
+          if (ec) return wait();
+          owner_.on_alarm();
+        }));
+    waiting_ = true;
+    work_.down();
+  }
+
   asio::steady_timer timer_;
   detail::work_count work_;
+  time_service& owner_;
+  bool waiting_ = false;
 };
 
 asio::execution_context::id time_service::id;
@@ -82,8 +123,8 @@ void time_service::shutdown() noexcept {
 void time_service::arm_elsewhere(timer_entry& timer, time_point when) {
   if (source_) return source_->arm(timer, when);
   const maybe_lock lock(*this);
-  wheel_.insert(timer, when);
   if (when < programmed_) program(when);
+  wheel_.insert(timer, when);
 }
 
 void time_service::disarm_elsewhere(timer_entry& timer) noexcept {
@@ -96,7 +137,7 @@ void time_service::make_alarm(const asio::any_io_executor& executor) {
   const maybe_lock lock(*this);
   if (!alarm_) {
     const auto base = detail::base_executor(executor);
-    alarm_ = std::make_unique<alarm_clock>(base);
+    alarm_ = std::make_unique<alarm_clock>(base, *this);
     // A thread_pool has the hint as well, but whoever starts an operation is not its one thread.
     if (base.target<asio::io_context::executor_type>() && runs_in_one_thread(context())) {
       set_serial();
@@ -108,12 +149,11 @@ void time_service::make_alarm(const asio::any_io_executor& executor) {
 void time_service::program(time_point when) {
   const time_point tick = timer_wheel::round_up(when);
   if (tick >= programmed_) return;  // the alarm rings for the same tick already
+  alarm_->set(tick);
   programmed_ = tick;
-  alarm_->set(tick, *this);
 }
 
 void time_service::on_alarm() {
-  const maybe_lock lock(*this);
   programmed_ = never;
   timer_list expired;
   wheel_.advance(clock::now(), expired);
@@ -124,8 +164,8 @@ void time_service::on_alarm() {
     timer.on_expiry(timer);
   }
   if (const auto next = wheel_.next(); next && *next < programmed_) {
+    alarm_->set(*next);
     programmed_ = *next;
-    alarm_->set(*next, *this);
   }
 }
 

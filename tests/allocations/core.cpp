@@ -74,6 +74,13 @@ TEST_CASE("allocations: a call that allocates is seen") {
   CHECK(count(hf::pipeline(), allocates) >= 1000);
 }
 
+TEST_CASE("allocations: a deadline before all others, each time") {
+  const auto end = hf::clock::now() + 24h;
+  CHECK(support::allocations_of([&](int i) {
+          return hf::pipeline()(suspends_with_context, {.deadline = end - i * 10s});
+        }) == 0);
+}
+
 TEST_CASE("allocations: empty pipeline") {
   check_none(hf::pipeline());
 }

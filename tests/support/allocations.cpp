@@ -9,13 +9,34 @@ namespace {
 
 std::atomic<std::uint64_t> count{0};
 
+struct shortage {
+  bool on = false;
+  bool failed = false;
+  std::uint64_t left = 0;
+  support::no_memory::lasting lasting{};
+};
+constinit thread_local shortage shortage_of_thread;
+
+/// Counts an allocation; false: it is to fail.
+bool allowed() noexcept {
+  count.fetch_add(1, std::memory_order_relaxed);
+  shortage& s = shortage_of_thread;
+  if (!s.on) return true;
+  if (s.left > 0) {
+    --s.left;
+    return true;
+  }
+  if (s.failed && s.lasting == support::no_memory::lasting::once) return true;
+  s.failed = true;
+  return false;
+}
+
 void* allocate(std::size_t size, std::size_t alignment) noexcept {
   if (size == 0) size = 1;
   if (alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
     return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   }
-  count.fetch_add(1, std::memory_order_relaxed);
-  return std::malloc(size);
+  return allowed() ? std::malloc(size) : nullptr;
 }
 
 void* allocate_or_throw(std::size_t size, std::size_t alignment) {
@@ -30,11 +51,16 @@ constexpr std::size_t plain = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 // Asio takes the memory of its coroutine frames from here, past operator new.
 extern "C" void* __libc_memalign(std::size_t alignment, std::size_t size);
 extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  count.fetch_add(1, std::memory_order_relaxed);
-  return __libc_memalign(alignment, size);
+  return allowed() ? __libc_memalign(alignment, size) : nullptr;
 }
 
 std::uint64_t support::allocations() noexcept { return count.load(std::memory_order_relaxed); }
+
+support::no_memory::no_memory(std::uint64_t after, lasting l) noexcept {
+  shortage_of_thread = {.on = true, .left = after, .lasting = l};
+}
+void support::no_memory::stop() noexcept { shortage_of_thread.on = false; }
+bool support::no_memory::has_failed() const noexcept { return shortage_of_thread.failed; }
 
 void* operator new(std::size_t n) { return allocate_or_throw(n, plain); }
 void* operator new[](std::size_t n) { return allocate_or_throw(n, plain); }

@@ -10,6 +10,20 @@ namespace support {
 /// from which Asio takes its coroutine frames, on any thread.
 std::uint64_t allocations() noexcept;
 
+/// Makes allocations fail, while it lives: those of this thread, after the first `after`.
+class no_memory {
+ public:
+  enum class lasting { once, from_then_on };
+  no_memory(std::uint64_t after, lasting l) noexcept;
+  ~no_memory() { stop(); }
+  no_memory(const no_memory&) = delete;
+
+  /// Ends it early.
+  void stop() noexcept;
+  /// Whether an allocation has failed.
+  bool has_failed() const noexcept;
+};
+
 }  // namespace support
 
 #endif

@@ -83,7 +83,8 @@ scenario behind_another(std::string name, guards& g, std::function<void(world&)>
         other(w, g, holder);
         w.time->poll();
         if (then) later(w, [&w, then] { then(w); });
-      }};
+      },
+      .posts = then != nullptr};
 }
 
 /// The same where that ends the subject's wait.

@@ -68,7 +68,7 @@ TEST_CASE("cancellation sweep: cache, a miss and nobody else") {
 TEST_CASE("cancellation sweep: cache, the leader has followers") {
   // Whatever becomes of the leader, those who followed it must have an answer.
   shared_cache shared(short_lived());
-  sweep_cache({.name = "leader", .acts = {{.lasts = 3ms}}}, shared, [&](world& w) {
+  sweep_cache({.name = "leader", .acts = {{.lasts = 3ms}}, .posts = true}, shared, [&](world& w) {
     for (int i = 0; i < 2; ++i) {
       asio::post(w.executor, [&w, &shared] {
         asio::post(w.executor, [&w, &shared] { other(w, shared, {{.lasts = 2ms}}); });

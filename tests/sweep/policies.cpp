@@ -119,7 +119,8 @@ TEST_CASE("cancellation sweep: bulkhead") {
                    asio::post(w.executor, [&w, other] { asio::post(w.executor, [&w, other] {
                                 other(w);
                               }); });
-                 }},
+                 },
+             .posts = true},
             bulkhead);
   const auto impatient = [](world& w) {
     return hf::pipeline().with(w.bulkhead).with(hf::timeout{.after = 1ms});

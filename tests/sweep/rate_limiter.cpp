@@ -75,7 +75,8 @@ TEST_CASE("cancellation sweep: rate limiter, a wait") {
                      asio::post(w.executor, [&w, other] {
                        asio::post(w.executor, [&w, other] { other(w); });
                      });
-                   }},
+                   },
+               .posts = true},
               behind(all));
   }
 }
@@ -92,7 +93,8 @@ TEST_CASE("cancellation sweep: rate limiter, a hint moves the wait") {
                      asio::post(w.executor,
                                 [&w, &l] { l.core()->hold_for(5ms, w.time->now()); });
                    });
-                 }},
+                 },
+             .posts = true},
             behind(all));
 }
 

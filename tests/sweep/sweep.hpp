@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/compose.hpp>
@@ -12,6 +13,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/system_executor.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/errc.hpp>
 #include <catch2/catch_all.hpp>
@@ -21,17 +23,20 @@
 #include <holdfast/resilient.hpp>
 #include <holdfast/testing/virtual_time.hpp>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "../support/allocations.hpp"
 #include "../support/asio_version.hpp"
 
 /// \file
 /// Runs a scenario once to count its steps, then again and again: cancelled at each step in turn,
-/// with its executor destroyed at each step in turn. Afterwards everything must be at rest.
+/// with its executor destroyed at each step in turn, without memory for each allocation in turn.
+/// Afterwards everything must be at rest.
 
 namespace sweep {
 
@@ -209,6 +214,13 @@ struct token_call {
   }
 };
 
+/// Which allocation of an operation fails, from its first line to its end.
+struct shortage {
+  std::uint64_t after;
+  support::no_memory::lasting lasting;
+  bool struck = false;
+};
+
 /// One operation and its end: its handler is called once, or dropped once.
 struct ending {
   int completed = 0;
@@ -217,6 +229,7 @@ struct ending {
   std::exception_ptr exception;
   hf::time_point at{};
   bool listening = false;  // to the kind of cancellation that strikes it
+  std::optional<shortage> scarce;
 
   bool once() const { return completed + dropped == 1; }
 };
@@ -272,19 +285,42 @@ asio::awaitable<void> one_operation(Pipeline pipeline, Call call, ending& end, b
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
   }
   end.listening = true;
-  end.outcome.emplace(co_await pipeline(std::move(call)));
+  std::optional<support::no_memory> memory;
+  if (end.scarce) memory.emplace(end.scarce->after, end.scarce->lasting);
+  const auto relieve = [&] {
+    if (!memory) return;
+    memory->stop();
+    end.scarce->struck = memory->has_failed();
+  };
+  try {
+    end.outcome.emplace(co_await pipeline(std::move(call)));
+  } catch (...) {
+    relieve();
+    throw;
+  }
+  relieve();
 }
 
 /// Starts an operation that nobody cancels.
 template <class Pipeline, class Call>
 void start_other(world& w, Pipeline pipeline, Call call) {
   ending& end = w.others.emplace_back();
+  // Told where it ends: Asio then needs no memory for that.
   asio::co_spawn(w.executor, one_operation(std::move(pipeline), std::move(call), end, false),
-                 end_handler(end, *w.time));
+                 asio::bind_executor(asio::system_executor(), end_handler(end, *w.time)));
+}
+
+/// Leaves chains behind to be used again: to spawn one without any memory is beyond Asio.
+inline void warm_up(world& w) {
+  for (int i = 0; i < 4; ++i) {
+    start_other(w, hf::pipeline().with(hf::timeout(1h)),
+                plain_call{capture(w.other_counts, {{.lasts = 1ms}})});
+  }
+  w.time->run();
 }
 
 enum class place { serial_context, strand, any_thread, never_inline };
-enum class blow { none, terminal, total, terminal_queued, destroy };
+enum class blow { none, terminal, total, terminal_queued, destroy, no_memory, no_more_memory };
 
 inline std::string name_of(place p) {
   switch (p) {
@@ -302,8 +338,20 @@ inline std::string name_of(blow b) {
     case blow::total: return "total cancellation";
     case blow::terminal_queued: return "terminal cancellation, queued";
     case blow::destroy: return "destruction";
+    case blow::no_memory: return "an allocation that fails";
+    case blow::no_more_memory: return "no memory any more";
   }
   return {};
+}
+
+inline bool thrown_bad_alloc(const std::exception_ptr& e) {
+  try {
+    if (e) std::rethrow_exception(e);
+  } catch (const std::bad_alloc&) {
+    return true;
+  } catch (...) {
+  }
+  return false;
 }
 
 struct scenario {
@@ -315,13 +363,16 @@ struct scenario {
   bool ends_at_once = true;
   /// Whether a call may still be made after the subject was cancelled, in the background.
   bool calls_go_on = false;
+  /// Whether something is posted meanwhile, for which there would be no memory either.
+  bool posts = false;
   /// What the subject must give when nobody disturbs it.
   std::function<bool(const hf::result<int>&)> expect = [](const auto& r) { return r.has_value(); };
 };
 
 constexpr int to_the_end = -1;
 
-/// Runs the scenario up to `steps`, strikes, and runs it to its end. Returns the steps made.
+/// Runs the scenario up to `steps`, strikes, and runs it to its end. Returns the steps made. Without
+/// memory a step is an allocation, and what is returned is whether there were as many.
 template <class Call, class MakePipeline>
 int run(const scenario& s, MakePipeline make_pipeline, place where, blow b, int steps) {
   INFO("scenario: " << s.name << "; on: " << name_of(where) << "; " << name_of(b) << " at step "
@@ -340,7 +391,17 @@ int run(const scenario& s, MakePipeline make_pipeline, place where, blow b, int 
   } else {
     w.executor = w.context->get_executor();
   }
+  if (b == blow::no_more_memory) warm_up(w);
   s.prepare(w);
+
+  const bool scarce = b == blow::no_memory || b == blow::no_more_memory;
+  if (scarce) {
+    w.subject.scarce = {.after = static_cast<std::uint64_t>(steps),
+                        .lasting = b == blow::no_memory
+                                       ? support::no_memory::lasting::once
+                                       : support::no_memory::lasting::from_then_on};
+    steps = to_the_end;
+  }
 
   const unsigned made_before = w.counts.calls_made;
   asio::co_spawn(w.executor,
@@ -389,6 +450,8 @@ int run(const scenario& s, MakePipeline make_pipeline, place where, blow b, int 
       CHECK(w.subject.outcome);
       if (w.subject.outcome) CHECK(s.expect(*w.subject.outcome));
       CHECK(w.counts.calls_made > made_before);
+    } else if (scarce) {
+      CHECK((w.subject.outcome || thrown_bad_alloc(w.subject.exception)));
     } else if (w.subject.outcome && w.subject.outcome->has_error() &&
                !s.expect(*w.subject.outcome)) {
       // An undisturbed run gives something else, so this must be the cancellation.
@@ -416,7 +479,7 @@ int run(const scenario& s, MakePipeline make_pipeline, place where, blow b, int 
     CHECK(c->callables == 0);
     CHECK(c->captures_lost == 0);
   }
-  return made_steps;
+  return scarce ? w.subject.scarce->struck : made_steps;
 }
 
 template <class Call, class MakePipeline>
@@ -428,6 +491,14 @@ void sweep_call(const scenario& s, MakePipeline make_pipeline, place where) {
     for (int at = not_at_first ? 1 : 0; at <= steps; ++at) {
       run<Call>(s, make_pipeline, where, b, at);
     }
+  }
+  // Not where Asio itself does not survive it: its strands allocate in destructors, and what a
+  // composed operation finds no memory for it throws out of its initiation, past whoever waits.
+  if (where != place::serial_context || std::same_as<Call, token_call> || s.posts) return;
+  for (const blow b : {blow::no_memory, blow::no_more_memory}) {
+    int at = 0;
+    while (run<Call>(s, make_pipeline, where, b, at) != 0) ++at;
+    CHECK(at > 0);
   }
 }
 

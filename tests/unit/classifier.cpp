@@ -3,6 +3,7 @@
 #include <catch2/catch_all.hpp>
 #include <holdfast/classifier.hpp>
 #include <holdfast/failure.hpp>
+#include <new>
 #include <stdexcept>
 #include <system_error>
 
@@ -53,6 +54,12 @@ TEST_CASE("the default takes bad input for the caller's own fault", "[classifier
         verdict::request_fault);
   CHECK(c(thrown(std::system_error(std::make_error_code(std::errc::invalid_argument)))) ==
         verdict::request_fault);
+}
+
+TEST_CASE("to the default a lack of memory says nothing of the service", "[classifier]") {
+  const hf::default_classifier c;
+  CHECK(c(thrown(std::bad_alloc())) == verdict::neutral);
+  CHECK(c(failure(generic::make_error_code(generic::not_enough_memory))) == verdict::neutral);
 }
 
 TEST_CASE("to the default an aborted operation says nothing, a timeout of ours does",

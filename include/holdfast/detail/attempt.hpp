@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_ATTEMPT_HPP
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/error.hpp>
@@ -114,24 +115,26 @@ class chain_attempt {
 
   template <class Handler>
   void start(Handler&& handler) {
+    // `chain` is kept here: the operation may end, and this object with it, before `start` returns.
     std::shared_ptr<runner<value_type>> chain;
+    auto executor = asio::get_associated_executor(handler);
+    auto caller = asio::get_associated_cancellation_slot(handler);
+    resumption waiter;
+    waiter.store(std::forward<Handler>(handler));
     try {
-      chain = prepare(asio::get_associated_executor(handler));
+      chain = prepare(executor);
       if (operation_.caller_cancelled()) [[unlikely]] {  // by the call, while it was made
-        chain->withdraw();
         throw boost::system::system_error(asio::error::operation_aborted);
       }
+      operation_.pass_cancellation(caller, [chain, job = chain->next_job()](auto) {
+        chain->cancel_for_caller(job);
+      });
+      chain->start(sink_, operation_.limit, waiter);
     } catch (...) {
+      if (chain) chain->withdraw();
       sink_.exception = std::current_exception();
-      resumption waiter;
-      waiter.store(std::forward<Handler>(handler));
-      return waiter.post();
+      waiter.post_or_resume();
     }
-    operation_.pass_cancellation(handler, [chain, job = chain->next_job()](auto) {
-      chain->cancel_for_caller(job);
-    });
-    // `chain` is kept here: the operation may end, and this object with it, before `start` returns.
-    chain->start(sink_, operation_.limit, std::forward<Handler>(handler));
   }
 
   template <class T>

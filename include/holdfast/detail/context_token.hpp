@@ -5,7 +5,10 @@
 #include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
+#include <boost/system/errc.hpp>
+#include <boost/system/error_code.hpp>
 #include <holdfast/call_context.hpp>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -21,9 +24,8 @@ inline context_token call_context::token() noexcept { return {this}; }
 namespace detail {
 
 struct context_token_access {
-  template <class Handler>
-  static void listen(call_context& context, const Handler& handler) {
-    context.listen_to(handler);
+  static void listen(call_context& context, asio::cancellation_slot caller) {
+    context.listen_to(caller);
   }
 };
 
@@ -45,11 +47,35 @@ struct context_handler {
   asio::cancellation_slot slot;
 };
 
-template <class Initiation>
+/// Completes with a lack of memory an operation that was not started, where its signature has an
+/// error code to say so.
+template <class... Signatures>
+struct out_of_memory {
+  static constexpr bool can_complete = false;
+};
+template <class... Ts>
+  requires(std::is_default_constructible_v<std::decay_t<Ts>> && ...)
+struct out_of_memory<void(boost::system::error_code, Ts...)> {
+  static constexpr bool can_complete = true;
+  template <class Handler>
+  static void complete(Handler&& handler) {
+    std::forward<Handler>(handler)(make_error_code(boost::system::errc::not_enough_memory),
+                                   std::decay_t<Ts>()...);
+  }
+};
+
+template <class Initiation, class... Signatures>
 struct context_initiation {
   template <class Handler, class... Args>
   void operator()(Handler&& handler, Args&&... args) {
-    context_token_access::listen(*context, handler);
+    try {
+      context_token_access::listen(*context, asio::get_associated_cancellation_slot(handler));
+    } catch (const std::bad_alloc&) {
+      // Out of here it would leave the context's `run`, and the call would never go on.
+      using failure = out_of_memory<Signatures...>;
+      if constexpr (!failure::can_complete) throw;
+      if constexpr (failure::can_complete) return failure::complete(std::forward<Handler>(handler));
+    }
     std::move(initiation)(
         context_handler<std::decay_t<Handler>>{std::forward<Handler>(handler), context->slot()},
         std::forward<Args>(args)...);
@@ -78,7 +104,9 @@ template <class... Signatures>
 struct boost::asio::async_result<holdfast::context_token, Signatures...> {
   template <class Initiation, class... Args>
   static auto initiate(Initiation&& initiation, holdfast::context_token token, Args&&... args) {
-    using wrapped = holdfast::detail::context_initiation<std::decay_t<Initiation>>;
+    using wrapped =
+        holdfast::detail::context_initiation<std::decay_t<Initiation>, Signatures...>;
+    static_cast<void>(token.context->slot());  // arms the deadline: here it may throw
     return asio::async_initiate<const asio::deferred_t, Signatures...>(
         wrapped{std::forward<Initiation>(initiation), token.context}, asio::deferred,
         std::forward<Args>(args)...);

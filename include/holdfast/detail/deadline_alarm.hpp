@@ -19,8 +19,8 @@ class deadline_alarm : private timer_entry {
 
   /// Arms on a context that one thread runs.
   void start(time_service& time, time_point deadline) {
-    armed_ = true;
     time.arm(*this, deadline);
+    armed_ = true;
   }
 
   /// Arms on an executor that is a strand.

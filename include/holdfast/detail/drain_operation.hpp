@@ -19,13 +19,21 @@ template <class Handler>
 class drain_operation {
  public:
   static void start(std::shared_ptr<bulkhead_core> core, Handler handler) {
-    auto op = std::make_unique<drain_operation>(asio::get_associated_executor(handler),
-                                                std::move(core));
-    auto& self = *op;
-    self.place_.wait.prepare(time_service::of(self.executor_),
-                             asio::get_associated_cancellation_slot(handler));
-    self.core_->join(self.place_);
-    self.place_.wait.start(never, completion{std::move(op), std::move(handler)});
+    completion done{nullptr, std::move(handler)};
+    try {
+      done.op = std::make_unique<drain_operation>(asio::get_associated_executor(done.handler),
+                                                  std::move(core));
+      auto& self = *done.op;
+      self.place_.wait.prepare(time_service::of(self.executor_),
+                               asio::get_associated_cancellation_slot(done.handler));
+      self.core_->join(self.place_);
+      self.place_.wait.start(never, std::move(done));
+    } catch (const std::bad_alloc&) {
+      // Nothing can be posted without memory, and nothing that is thrown out of here reaches a
+      // coroutine that awaits this.
+      done.op.reset();
+      std::move(done.handler)(make_error_code(boost::system::errc::not_enough_memory));
+    }
   }
 
   drain_operation(asio::any_io_executor executor, std::shared_ptr<bulkhead_core> core)
@@ -41,10 +49,9 @@ class drain_operation {
 
     void operator()() {
       op->core_->leave(op->place_);
-      const bool cancelled = op->place_.wait.finish() == wait_end::cancelled;
+      const auto ec = error_of(op->place_.wait.finish());
       op.reset();  // before the handler, which may start anything
-      std::move(handler)(cancelled ? boost::system::error_code(asio::error::operation_aborted)
-                                   : boost::system::error_code());
+      std::move(handler)(ec);
     }
 
     std::unique_ptr<drain_operation> op;

@@ -135,110 +135,119 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
   step next{};
   std::size_t at = stack_type::size;
 
-  for (;;) {
-    op.coroutine = co_await asio::this_coro::cancellation_state;
-    op.start_edge<stack_type::reads_time>();
-    next = stack->enter(frames, op, at);
-    while (next == step::wait) [[unlikely]] {
-      if (!op.caller_cancelled()) co_await operation::wait(op);
-      next = resume_descent(*stack, frames, op, at);
-    }
-
-    if ((next == step::go || next == step::fault) &&
-        op.begin_attempt(next == step::fault)) [[likely]] {
-      const time_point started = options.ledger ? op.now() : time_point();
-      ++op.attempts_started;
-      try {
-        if (next == step::fault) [[unlikely]] {
-          ++at;
-          fail(outcome, std::exchange(op.injected, {}));
-        } else if constexpr (stack_type::hedged) {
-          using attempt_type =
-              hedged_attempt<T, typename stack_type::innermost,
-                             typename stack_type::classifier_type, Call>;
-          attempt_type attempt(op, std::get<0>(stack->layers), stack->classifier, call);
-          co_await asio::async_initiate<const asio::deferred_t, void()>(
-              start_attempt<attempt_type>{&attempt}, asio::deferred);
-          attempt.finish(outcome);
-        } else if (!op.timed() || (takes_scope_v<Call> && op.serialised_by != affinity::none &&
-                                   !op.limit.detach)) [[likely]] {
-          if (op.serialised_by == affinity::context) [[likely]] {
-            op.arm();
-          } else {
-            op.arm_on(executor);
-          }
-          if constexpr (token_call<Call>) {
-            conclude<T, Call>(outcome, co_await call.get()(asio::as_tuple(op.token())));
-          } else if constexpr (std::is_void_v<value_type>) {
-            co_await attempt_of(call.get(), op);
-            conclude<T, Call>(outcome);
-          } else {
-            conclude<T, Call>(outcome, co_await attempt_of(call.get(), op));
-          }
-        } else {
-          chain_attempt<Call> attempt(op, call);
-          co_await asio::async_initiate<const asio::deferred_t, void()>(
-              start_attempt<chain_attempt<Call>>{&attempt}, asio::deferred);
-          attempt.finish(outcome);
-        }
-      } catch (...) {
-        fail_with_current_exception(outcome);
-      }
-      op.disarm();
-      if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value())
-          [[likely]] {
-        v = verdict::success;
-        op.start_edge<stack_type::reads_time>();
-      } else {
-        op.coroutine = co_await asio::this_coro::cancellation_state;
-        v = judge(stack->classifier, op, *outcome);
-        op.start_edge_precisely();
-      }
-      if (options.ledger && !stack_type::hedged) [[unlikely]] {
-        op.record_attempt(op.attempt(), started, v,
-                          op.error ? op.error->code() : boost::system::error_code());
-      }
-    } else if (stack_type::typed && next == step::answer) {
-      if constexpr (stack_type::typed) {
-        if (refreshes(*stack, frames, at)) {
-          start_refresh<T>(*stack, frames, at, op, call.get(), executor);
-        }
-        v = answer_at<T>(*stack, frames, at++, op, outcome);
-      }
-    } else {
-      // Refused by the layer `at`, or by the operation itself when the call was next.
-      if (next != step::go) ++at;
-      fail_with_refusal(outcome, op, v);
-      v = verdict::neutral;
-    }
-
+  // What is thrown outside of the attempt comes from a function of the user's, or is a lack of
+  // memory. The layers' frames give back what they hold.
+  try {
     for (;;) {
-      next = stack->leave(frames, op, v, at);
-      if (next == step::go) [[likely]] {
-        if (outcome->has_error()) outcome->assume_error().set_attempts(op.attempts_started);
-        op.close(is_answer(v));
-        co_return std::move(*outcome);
-      }
-      if (next == step::again) {
-        op.prepare_wait();
+      op.coroutine = co_await asio::this_coro::cancellation_state;
+      op.start_edge<stack_type::reads_time>();
+      next = stack->enter(frames, op, at);
+      while (next == step::wait) [[unlikely]] {
         if (!op.caller_cancelled()) co_await operation::wait(op);
-        if (op.finish_wait() != wait_end::cancelled) break;
-        fail(outcome, errc::cancelled);
-        v = verdict::neutral;
+        next = resume_descent(*stack, frames, op, at);
+      }
+
+      if ((next == step::go || next == step::fault) &&
+          op.begin_attempt(next == step::fault)) [[likely]] {
+        const time_point started = options.ledger ? op.now() : time_point();
+        ++op.attempts_started;
+        try {
+          if (next == step::fault) [[unlikely]] {
+            ++at;
+            fail(outcome, std::exchange(op.injected, {}));
+          } else if constexpr (stack_type::hedged) {
+            using attempt_type =
+                hedged_attempt<T, typename stack_type::innermost,
+                               typename stack_type::classifier_type, Call>;
+            attempt_type attempt(op, std::get<0>(stack->layers), stack->classifier, call);
+            co_await asio::async_initiate<const asio::deferred_t, void()>(
+                start_attempt<attempt_type>{&attempt}, asio::deferred);
+            attempt.finish(outcome);
+          } else if (!op.timed() || (takes_scope_v<Call> && op.serialised_by != affinity::none &&
+                                     !op.limit.detach)) [[likely]] {
+            if (op.serialised_by == affinity::context) [[likely]] {
+              op.arm();
+            } else {
+              op.arm_on(executor);
+            }
+            if constexpr (token_call<Call>) {
+              conclude<T, Call>(outcome, co_await call.get()(asio::as_tuple(op.token())));
+            } else if constexpr (std::is_void_v<value_type>) {
+              co_await attempt_of(call.get(), op);
+              conclude<T, Call>(outcome);
+            } else {
+              conclude<T, Call>(outcome, co_await attempt_of(call.get(), op));
+            }
+          } else {
+            chain_attempt<Call> attempt(op, call);
+            co_await asio::async_initiate<const asio::deferred_t, void()>(
+                start_attempt<chain_attempt<Call>>{&attempt}, asio::deferred);
+            attempt.finish(outcome);
+          }
+        } catch (...) {
+          fail_with_current_exception(outcome);
+        }
+        op.disarm();
+        if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value())
+            [[likely]] {
+          v = verdict::success;
+          op.start_edge<stack_type::reads_time>();
+        } else {
+          op.coroutine = co_await asio::this_coro::cancellation_state;
+          v = judge(stack->classifier, op, *outcome);
+          op.start_edge_precisely();
+        }
+        if (options.ledger && !stack_type::hedged) [[unlikely]] {
+          op.record_attempt(op.attempt(), started, v,
+                            op.error ? op.error->code() : boost::system::error_code());
+        }
       } else if (stack_type::typed && next == step::answer) {
-        if constexpr (stack_type::typed) v = settle_at<T>(*stack, frames, at, op, outcome, v);
+        if constexpr (stack_type::typed) {
+          if (refreshes(*stack, frames, at)) {
+            start_refresh<T>(*stack, frames, at, op, call.get(), executor);
+          }
+          v = answer_at<T>(*stack, frames, at++, op, outcome);
+        }
       } else {
-        op.start_edge_precisely();
-        if constexpr (stack_type::template has<policy_kind::fallback>) {
-          if (op.begin_attempt()) {
-            v = co_await take_over<T>(*stack, at, op, outcome);
-            op.start_edge_precisely();
+        // Refused by the layer `at`, or by the operation itself when the call was next.
+        if (next != step::go) ++at;
+        fail_with_refusal(outcome, op, v);
+        v = verdict::neutral;
+      }
+
+      for (;;) {
+        next = stack->leave(frames, op, v, at);
+        if (next == step::go) [[likely]] {
+          if (outcome->has_error()) outcome->assume_error().set_attempts(op.attempts_started);
+          op.close(is_answer(v));
+          co_return std::move(*outcome);
+        }
+        if (next == step::again) {
+          op.prepare_wait();
+          if (!op.caller_cancelled()) co_await operation::wait(op);
+          if (op.finish_wait() != wait_end::cancelled) break;
+          fail(outcome, errc::cancelled);
+          v = verdict::neutral;
+        } else if (stack_type::typed && next == step::answer) {
+          if constexpr (stack_type::typed) v = settle_at<T>(*stack, frames, at, op, outcome, v);
+        } else {
+          op.start_edge_precisely();
+          if constexpr (stack_type::template has<policy_kind::fallback>) {
+            if (op.begin_attempt()) {
+              v = co_await take_over<T>(*stack, at, op, outcome);
+              op.start_edge_precisely();
+            }
           }
         }
+        ++at;
       }
-      ++at;
     }
+  } catch (...) {
+    fail_with_current_exception(outcome);
+    outcome->assume_error().set_attempts(op.attempts_started);
+    op.close(false);
   }
+  co_return std::move(*outcome);
 }
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -3,9 +3,8 @@
 #define HOLDFAST_DETAIL_HEDGE_RACE_HPP
 
 #include <array>
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
-#include <boost/asio/dispatch.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <exception>
 #include <holdfast/detail/attempt.hpp>
@@ -33,14 +32,11 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   race_base(const race_base&) = delete;
   virtual ~race_base() { deadline_alarm::stop(time_); }
 
-  /// Starts the first attempt. `waiter` resumes the operation.
-  void begin(resumption waiter);
+  /// Starts the first attempt. `waiter` resumes the operation; it is taken, unless this throws.
+  void begin(resumption& waiter);
 
-  /// Ends the race for the caller. On the race's executor.
-  void cancel();
-
-  const asio::any_io_executor& executor() const noexcept { return executor_; }
-  bool on_own_strand() const noexcept { return own_strand_; }
+  /// Ends the race for the caller. On the operation's executor.
+  void cancel_for_caller();
 
  protected:
   /// Called when an attempt's outcome has arrived; then held no more by that attempt.
@@ -61,6 +57,7 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
     unsigned attempt_;
   };
 
+  const asio::any_io_executor& executor() const noexcept { return executor_; }
   affinity serialised_by() const noexcept {
     return own_strand_ ? affinity::strand : op_.serialised_by;
   }
@@ -80,7 +77,12 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   time_service& time_;
 
  private:
+  /// Has a member function called on the strand of its own.
+  struct on_strand;
+
   bool hedging() const noexcept;
+  void start();
+  void cancel();
   void start_next();
   bool start_hedge();
   void ended(unsigned attempt, bool may_resume_inline, std::exception_ptr thrown = {});
@@ -99,6 +101,7 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   std::array<time_point, max_attempts> started_{};
   std::array<bool, max_attempts> running_{};
   resumption waiter_;
+  post_memory cancel_memory_;  // for the caller's cancellation, where it has to be posted
   const bool records_;
   bool cancelled_ = false;
   bool finished_ = false;
@@ -165,8 +168,15 @@ class race final : public race_base {
       }
     });
     e.job = e.chain->next_job();
-    // The operations below the hedge keep the deadline themselves.
-    e.chain->start(e.sink, direct ? op_.limit : deadline_scope(), waiter_for(attempt));
+    resumption waiter;
+    waiter.store(waiter_for(attempt));
+    try {
+      // The operations below the hedge keep the deadline themselves.
+      e.chain->start(e.sink, direct ? op_.limit : deadline_scope(), waiter);
+    } catch (...) {
+      std::exchange(e.chain, nullptr)->withdraw();
+      throw;
+    }
   }
 
   void stop(unsigned attempt) override {
@@ -222,26 +232,22 @@ class hedged_attempt {
 
   template <class Handler>
   void start(Handler&& handler) {
-    const auto r = std::allocate_shared<race_type>(
-        asio::recycling_allocator<race_type>(), operation_, *layer_.core(),
-        asio::get_associated_executor(handler), layer_.inner(), classifier_, call_.get(), result_);
-    // Weak: the operation must not own what owns it.
-    operation_.pass_cancellation(handler, [weak = std::weak_ptr<race_base>(r)](auto) {
-      const auto race = weak.lock();
-      if (!race) return;
-      if (race->on_own_strand()) {
-        asio::post(race->executor(), [race] { race->cancel(); });
-      } else {
-        race->cancel();
-      }
-    });
+    auto executor = asio::get_associated_executor(handler);
+    auto caller = asio::get_associated_cancellation_slot(handler);
     resumption waiter;
     waiter.store(std::forward<Handler>(handler));
-    if (r->on_own_strand()) {
-      asio::dispatch(r->executor(),
-                     [r, w = std::move(waiter)]() mutable { r->begin(std::move(w)); });
-    } else {
-      r->begin(std::move(waiter));
+    try {
+      const auto r = std::allocate_shared<race_type>(
+          asio::recycling_allocator<race_type>(), operation_, *layer_.core(), executor,
+          layer_.inner(), classifier_, call_.get(), result_);
+      // Weak: the operation must not own what owns it.
+      operation_.pass_cancellation(caller, [weak = std::weak_ptr<race_base>(r)](auto) {
+        if (const auto race = weak.lock()) race->cancel_for_caller();
+      });
+      r->begin(waiter);
+    } catch (...) {
+      fail(result_.outcome, failure(std::current_exception()));
+      waiter.post_or_resume();
     }
   }
 

@@ -141,8 +141,8 @@ class operation final : public call_context, private deadline_alarm {
                                                    : std::optional(refused.retry_after)};
   }
 
-  /// Cuts the connection to the parent's scope. Called on every regular end.
-  void close(bool answered) {
+  /// Cuts the connection to the parent's scope. Called on every end but that of the whole chain.
+  void close(bool answered) noexcept {
     if (options.parent) [[unlikely]] options.parent->slot().clear();
     if (options.ledger && !options.is_link) [[unlikely]] options.ledger->end(answered);
   }
@@ -153,13 +153,13 @@ class operation final : public call_context, private deadline_alarm {
   /// Waits until `wait_until` or until the turn comes. Not started if the caller has cancelled.
   static asio::awaitable<void> wait(operation& op);
 
-  /// Closes the wait and tells how it ended.
-  wait_end finish_wait() noexcept;
+  /// Closes the wait and tells how it ended. Throws `std::bad_alloc` where it could not begin.
+  wait_end finish_wait();
 
   // An attempt on a chain of its own: the caller's cancellation is passed on by `cancel`.
-  template <class Handler, class Cancel>
-  void pass_cancellation(const Handler& handler, Cancel cancel) {
-    listen_to(handler);
+  template <class Cancel>
+  void pass_cancellation(asio::cancellation_slot caller, Cancel cancel) {
+    listen_to(caller);
     signal_.slot().assign(std::move(cancel));
   }
   void attempt_over(bool timed_out_elsewhere) noexcept {
@@ -169,9 +169,9 @@ class operation final : public call_context, private deadline_alarm {
 
   // For the ledger; nothing where the caller did not ask for one.
   void record_attempt(unsigned attempt, time_point started, verdict v,
-                      boost::system::error_code code);
-  void record_refusal();
-  void record_link(time_point started, verdict v, const failure* f);
+                      boost::system::error_code code) noexcept;
+  void record_refusal() noexcept;
+  void record_link(time_point started, verdict v, const failure* f) noexcept;
 
   const call_options& options;
   affinity serialised_by;

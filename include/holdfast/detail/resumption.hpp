@@ -3,9 +3,12 @@
 #define HOLDFAST_DETAIL_RESUMPTION_HPP
 
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <cstddef>
+#include <holdfast/detail/post_memory.hpp>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -34,6 +37,7 @@ class resumption {
   /// Counts down when the handler has been posted or destroyed.
   void hold(std::atomic<unsigned>& pins) noexcept { pins_ = &pins; }
 
+  /// Takes the handler, or throws and leaves it as it is.
   template <class Handler>
   void store(Handler&& handler) {
     using stored = std::conditional_t<fits<std::decay_t<Handler>>, std::decay_t<Handler>,
@@ -51,10 +55,26 @@ class resumption {
     self.actions_->resume(self.buffer_);
   }
 
-  /// Runs the handler through its own executor, never on this stack.
-  void post() {
-    resumption self(std::move(*this));
-    self.actions_->post(self.buffer_);
+  /// Sets aside the memory that `post` takes, so that it cannot fail. Throws `std::bad_alloc`.
+  void reserve() { memory_.reserve(post_memory::blocks_for(actions_->executor(buffer_))); }
+  void reserve(post_memory&& memory) noexcept { memory_ = std::move(memory); }
+
+  /// Runs the handler through its own executor, never on this stack. After `reserve` it does not
+  /// throw on the executors of a context and on strands over these; without, it throws where no
+  /// memory is left, and on those executors the handler stays here.
+  void post();
+
+  /// The same, or on this stack where the executor allows that now.
+  void dispatch();
+
+  /// As `post`, or on this stack where no memory is left.
+  void post_or_resume() {
+    try {
+      reserve();
+    } catch (const std::bad_alloc&) {
+      return resume();
+    }
+    post();
   }
 
   /// Destroys the handler without running it; what it would have resumed is destroyed with it.
@@ -90,7 +110,9 @@ class resumption {
 
   struct actions {
     void (*resume)(void*);
+    boost::asio::any_io_executor (*executor)(const void*);
     void (*post)(void*);
+    void (*dispatch)(void*);
     void (*move)(void* to, void* from) noexcept;
     void (*destroy)(void*) noexcept;
   };
@@ -103,9 +125,16 @@ class resumption {
   template <class H>
   static constexpr actions actions_for{
       [](void* p) { std::move(at<H>(p))(); },
+      [](const void* p) -> boost::asio::any_io_executor {
+        return boost::asio::get_associated_executor(*std::launder(static_cast<const H*>(p)));
+      },
       [](void* p) {
         auto executor = boost::asio::get_associated_executor(at<H>(p));
         boost::asio::post(executor, std::move(at<H>(p)));
+      },
+      [](void* p) {
+        auto executor = boost::asio::get_associated_executor(at<H>(p));
+        boost::asio::dispatch(executor, std::move(at<H>(p)));
       },
       [](void* to, void* from) noexcept {
         ::new (to) H(std::move(at<H>(from)));
@@ -113,14 +142,19 @@ class resumption {
       },
       [](void* p) noexcept { at<H>(p).~H(); }};
 
+  template <class... Requirement>
+  bool hand_over(const boost::asio::any_io_executor& executor, Requirement... blocking);
+
   void take(resumption& other) noexcept {
     pins_ = std::exchange(other.pins_, nullptr);
     actions_ = std::exchange(other.actions_, nullptr);
+    memory_ = std::move(other.memory_);
     if (actions_) actions_->move(buffer_, other.buffer_);
   }
 
   const actions* actions_ = nullptr;
   std::atomic<unsigned>* pins_ = nullptr;
+  post_memory memory_;
   alignas(std::max_align_t) std::byte buffer_[capacity];
 };
 

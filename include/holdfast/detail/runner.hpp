@@ -116,8 +116,8 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
   /// Starts the chain itself, once.
   void spawn(asio::awaitable<void> chain);
 
-  /// Hands the chain its next attempt and lets it go.
-  void launch(const deadline_scope& limit, sink_base& sink, resumption waiter);
+  /// Hands the chain its next attempt and lets it go. Takes `waiter`, or throws.
+  void launch(const deadline_scope& limit, sink_base& sink, resumption& waiter);
 
   /// The chain waits for an attempt: stores how to resume it, then delivers the last outcome.
   template <class Handler>
@@ -130,6 +130,8 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
     ~drop_waiter_with_chain() { runner.waiter_.drop(); }
   };
 
+  /// Whether the chain is to end without an attempt.
+  bool withdrawn() const noexcept { return withdrawn_; }
   void attempt_started();
   void attempt_ended() noexcept;
   void deliver();
@@ -147,7 +149,8 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
 
  private:
   std::uint64_t job() const noexcept { return job_.load(std::memory_order_relaxed); }
-  void begin();
+  void begin() noexcept;
+  void resume_chain() noexcept;
   void parked();
   void arm(time_point deadline);
   void ring() override;
@@ -159,9 +162,11 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
   sink_base* sink_ = nullptr;
   resumption parked_;
   resumption waiter_;
+  post_memory cancel_memory_;  // for the caller's cancellation, where it has to be posted
   std::shared_ptr<void> keep_alive_;
   std::shared_ptr<detach_state> detached_;  // set while the attempt runs on without its operation
   bool fresh_ = true;
+  bool withdrawn_ = false;
   bool launching_ = false;
   bool in_grace_ = false;
 };
@@ -176,6 +181,7 @@ class runner_registry final : public asio::execution_context::service {
   explicit runner_registry(asio::execution_context& context) : service(context) {}
 
   void add(std::shared_ptr<runner_base> runner);
+  void remove(const runner_base& runner) noexcept;
 
  private:
   void shutdown() noexcept override;
@@ -211,17 +217,16 @@ class runner final : public runner_base {
   /// Gives up what is prepared, and goes back.
   void withdraw() noexcept {
     attempt_.reset();
+    typed_sink_ = nullptr;
     give_back_unused();
   }
 
   /// Runs what is prepared. `waiter` is resumed, on its own executor, when the outcome is in
-  /// `sink`, or when the attempt was left running by a detaching timeout.
-  template <class Waiter>
-  void start(attempt_sink<U>& sink, const deadline_scope& limit, Waiter&& waiter) {
+  /// `sink`, or when the attempt was left running by a detaching timeout. Where this throws, the
+  /// waiter is still there, and the runner is to be withdrawn.
+  void start(attempt_sink<U>& sink, const deadline_scope& limit, resumption& waiter) {
     typed_sink_ = &sink;
-    resumption w;
-    w.store(std::forward<Waiter>(waiter));
-    launch(limit, sink, std::move(w));
+    launch(limit, sink, waiter);
   }
 
  private:
@@ -234,11 +239,12 @@ class runner final : public runner_base {
     do {
       co_await asio::async_initiate<const asio::deferred_t, void()>(
           [this](auto handler) { this->park(std::move(handler)); }, asio::deferred);
-      attempt_started();
+      if (withdrawn()) co_return;
       std::exception_ptr exception;
       try {
         asio::awaitable<U> attempt = std::move(*attempt_);
         attempt_.reset();
+        attempt_started();
         if constexpr (std::is_void_v<U>) {
           co_await std::move(attempt);
           if (typed_sink_) typed_sink_->value.emplace();
@@ -318,8 +324,13 @@ class runner_pool final : public asio::execution_context::service {
     auto r = std::make_shared<runner<U>>(time, own ? own_strand(executor) : executor,
                                          serialised_by, reused);
     r->pool_ = this;
-    r->spawn(r->run());
     if (r->reused_) registry_.add(r);
+    try {
+      r->spawn(r->run());
+    } catch (...) {
+      registry_.remove(*r);
+      throw;
+    }
     return r;
   }
 

@@ -3,8 +3,10 @@
 #define HOLDFAST_DETAIL_TYPED_LAYER_HPP
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/system_executor.hpp>
 #include <concepts>
 #include <cstddef>
 #include <exception>
@@ -101,6 +103,7 @@ template <class T, class Stack, class Call>
     with_typed(stack, frames, at, [&](const auto& layer, auto& frame, auto index) {
       try {
         auto inner = inner_stack<decltype(index)::value>(stack, layer.refresher(frame));
+        // Its end concerns nobody: the handler runs where that is, and Asio needs no memory for it.
         asio::co_spawn(
             executor,
             run_in_background<T>(
@@ -108,7 +111,7 @@ template <class T, class Stack, class Call>
                 saturating_add(op.time().precise_now(), layer.refresh_timeout()),
                 op.options.idempotent,
                 op.tags() ? std::optional<tag_set>(*op.tags()) : std::nullopt),
-            asio::detached);
+            asio::bind_executor(asio::system_executor(), asio::detached));
       } catch (...) {
         // The answer at hand is as good as before; whoever asks next begins again.
       }

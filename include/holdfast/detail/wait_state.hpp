@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/system/errc.hpp>
 #include <cstdint>
 #include <holdfast/detail/resumption.hpp>
 #include <holdfast/time/time_service.hpp>
@@ -11,7 +13,16 @@
 namespace holdfast::detail {
 
 /// How a wait ended.
-enum class wait_end : std::uint8_t { elapsed, granted, cancelled };
+enum class wait_end : std::uint8_t { elapsed, granted, cancelled, failed };
+
+/// What it ends with where it is an asynchronous operation of its own.
+inline boost::system::error_code error_of(wait_end end) noexcept {
+  switch (end) {
+    case wait_end::cancelled: return asio::error::operation_aborted;
+    case wait_end::failed: return make_error_code(boost::system::errc::not_enough_memory);
+    default: return {};
+  }
+}
 
 /// One wait of one operation: for a time, for a permit, or for both, whichever comes first.
 ///
@@ -34,14 +45,22 @@ class wait_state : private timer_entry {
   }
 
   /// Suspends until the wait ends or `until` is reached. `handler` is posted to its own executor,
-  /// never run from here.
+  /// never run from here. Whoever ends the wait needs no memory for that. Where there is none now
+  /// it throws, and the handler is left as it is, or the wait has ended with `wait_end::failed`.
   template <class Handler>
   void start(time_point until, Handler&& handler) {
+    post_memory memory;
+    memory.reserve(post_memory::blocks_for(asio::get_associated_executor(handler)));
     handler_.store(std::forward<Handler>(handler));
-    if (slot_.is_connected()) {
-      slot_.assign([this](asio::cancellation_type_t) { end(state::cancelled); });
+    handler_.reserve(std::move(memory));
+    try {
+      if (slot_.is_connected()) {
+        slot_.assign([this](asio::cancellation_type_t) { end(state::cancelled); });
+      }
+      time_->arm(*this, until);
+    } catch (...) {
+      fail();
     }
-    time_->arm(*this, until);
     auto expected = state::open;
     if (!state_.compare_exchange_strong(expected, state::parked, std::memory_order_acq_rel)) {
       handler_.post();  // ended before it was parked
@@ -66,6 +85,9 @@ class wait_state : private timer_entry {
     return ended;
   }
 
+  /// Ends a wait that cannot be started, unless a permit has.
+  void fail() noexcept { end(state::failed); }
+
   /// Whether a permit ended the wait, before or after its resumption.
   bool granted() const noexcept { return state_.load(std::memory_order_acquire) == state::granted; }
 
@@ -76,12 +98,13 @@ class wait_state : private timer_entry {
     switch (state_.exchange(state::idle, std::memory_order_acq_rel)) {
       case state::granted: return wait_end::granted;
       case state::cancelled: return wait_end::cancelled;
+      case state::failed: return wait_end::failed;
       default: return wait_end::elapsed;
     }
   }
 
  private:
-  enum class state : std::uint8_t { idle, open, parked, elapsed, granted, cancelled, abandoned };
+  enum class state : std::uint8_t { idle, open, parked, elapsed, granted, cancelled, failed, abandoned };
 
   bool end(state outcome) noexcept {
     return end(outcome, [this] { handler_.post(); });

@@ -22,13 +22,20 @@ template <class Handler>
 class sleep_operation {
  public:
   static void start(Handler handler, time_point until_or_never, duration d, bool relative) {
-    asio::any_io_executor executor = asio::get_associated_executor(handler);
-    auto op = std::make_unique<sleep_operation>(std::move(executor));
-    auto& time = time_service::of(op->executor_);
-    op->wait_.prepare(time, asio::get_associated_cancellation_slot(handler));
-    auto& self = *op;
-    self.wait_.start(relative ? saturating_add(time.precise_now(), d) : until_or_never,
-                     completion{std::move(op), std::move(handler)});
+    completion done{nullptr, std::move(handler)};
+    try {
+      done.op = std::make_unique<sleep_operation>(asio::get_associated_executor(done.handler));
+      auto& self = *done.op;
+      auto& time = time_service::of(self.executor_);
+      self.wait_.prepare(time, asio::get_associated_cancellation_slot(done.handler));
+      self.wait_.start(relative ? saturating_add(time.precise_now(), d) : until_or_never,
+                       std::move(done));
+    } catch (const std::bad_alloc&) {
+      // Nothing can be posted without memory, and nothing that is thrown out of here reaches a
+      // coroutine that awaits this.
+      done.op.reset();
+      std::move(done.handler)(make_error_code(boost::system::errc::not_enough_memory));
+    }
   }
 
   explicit sleep_operation(asio::any_io_executor executor)
@@ -41,10 +48,9 @@ class sleep_operation {
     executor_type get_executor() const noexcept { return op->executor_; }
 
     void operator()() {
-      const bool cancelled = op->wait_.finish() == wait_end::cancelled;
+      const auto ec = error_of(op->wait_.finish());
       op.reset();  // before the handler, which may sleep again
-      std::move(handler)(cancelled ? boost::system::error_code(asio::error::operation_aborted)
-                                   : boost::system::error_code());
+      std::move(handler)(ec);
     }
 
     std::unique_ptr<sleep_operation> op;
@@ -71,8 +77,9 @@ struct initiate_sleep {
 /// `testing::virtual_time`.
 ///
 /// Completes after `d`, with `void(error_code)`: no error, or `operation_aborted` if cancelled
-/// (every cancellation type). Never completes from within this function. Inside a protected call,
-/// pass `ctx.token()`. Cost: one allocation. Thread safety: to be started from a handler of the
+/// (every cancellation type), or `not_enough_memory`. Never completes from within this function,
+/// unless where there is no memory. Inside a protected call, pass `ctx.token()`. Cost: two
+/// allocations, of which Asio's threads keep the memory of one. Thread safety: to be started from a handler of the
 /// executor, or while nothing runs its context.
 template <class Token = asio::deferred_t>
 auto sleep_for(duration d, Token&& token = {}) {

@@ -6,6 +6,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/coarse_clock.hpp>
@@ -84,8 +85,8 @@ class time_service final : public asio::execution_context::service {
   /// context, under this service's lock where the context is not serial: it must only hand on.
   [[gnu::always_inline]] void arm(timer_entry& timer, time_point when) {
     if (shared_or_virtual_) [[unlikely]] return arm_elsewhere(timer, when);
+    if (when < programmed_) [[unlikely]] program(when);  // may throw: before the timer is linked
     wheel_.insert(timer, when);
-    if (when < programmed_) [[unlikely]] program(when);
   }
 
   /// Disarms a timer; nothing happens if it is not armed. Its callback is not running afterwards.
@@ -130,6 +131,8 @@ class time_service final : public asio::execution_context::service {
   };
 
   class alarm_clock;  // the steady_timer behind the wheel, and the accounting of its work
+  template <class T>
+  struct alarm_allocator;
 
   void shutdown() noexcept override;
   void choose_path() noexcept {
@@ -153,6 +156,7 @@ class time_service final : public asio::execution_context::service {
   std::atomic<unsigned> pins_{0};
   std::unique_ptr<alarm_clock> alarm_;  // made with the first executor that is seen
   std::atomic<bool> alarm_ready_{false};
+  alignas(std::max_align_t) std::byte alarm_memory_[256];  // of the alarm's one wait
 };
 
 /// Declares that exactly one thread runs `context`, where its concurrency hint does not say so.

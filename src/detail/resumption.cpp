@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/execution/allocator.hpp>
+#include <boost/asio/execution/blocking.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/recycling_allocator.hpp>
+#include <boost/asio/require.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <holdfast/detail/resumption.hpp>
+
+namespace holdfast::detail {
+
+namespace asio = boost::asio;
+
+namespace {
+
+using io_executor = asio::io_context::executor_type;
+using pool_executor = asio::thread_pool::executor_type;
+
+struct block {
+  alignas(std::max_align_t) std::byte bytes[post_memory::block_size];
+};
+
+/// Hands out what was set aside. Asio copies it into its operations, which outlive the memory's
+/// owner and only free.
+template <class T>
+struct block_allocator {
+  using value_type = T;
+
+  explicit block_allocator(post_memory& m) noexcept : memory(&m) {}
+  template <class U>
+  block_allocator(const block_allocator<U>& other) noexcept : memory(other.memory) {}
+
+  T* allocate(std::size_t) noexcept {
+    static_assert(sizeof(T) <= post_memory::block_size);
+    static_assert(alignof(T) <= alignof(block));
+    return static_cast<T*>(memory->take());
+  }
+  void deallocate(T* p, std::size_t) noexcept { post_memory::free(p); }
+
+  template <class U>
+  friend bool operator==(const block_allocator&, const block_allocator<U>&) noexcept {
+    return true;
+  }
+
+  post_memory* memory;
+};
+
+struct resumes {
+  resumption handler;
+  void operator()() { handler.resume(); }
+};
+
+/// Calls `use` with the executor as what it is, if that is one whose needs are known.
+template <class Use>
+bool with_known(const asio::any_io_executor& executor, Use use) {
+  const auto try_as = [&]<class Executor>(unsigned blocks) {
+    const auto* const e = executor.target<Executor>();
+    if (e) use(*e, blocks);
+    return e != nullptr;
+  };
+  return try_as.template operator()<io_executor>(1) ||
+         try_as.template operator()<asio::strand<io_executor>>(2) ||
+         try_as.template operator()<pool_executor>(1) ||
+         try_as.template operator()<asio::strand<pool_executor>>(2);
+}
+
+}  // namespace
+
+unsigned post_memory::blocks_for(const asio::any_io_executor& executor) noexcept {
+  unsigned wanted = 0;
+  with_known(executor, [&](const auto&, unsigned blocks) { wanted = blocks; });
+  return wanted;
+}
+
+void post_memory::allocate(unsigned blocks) {
+  while (held_ < blocks) blocks_[held_++] = asio::recycling_allocator<block>().allocate(1);
+}
+
+void post_memory::free(void* b) noexcept {
+  asio::recycling_allocator<block>().deallocate(static_cast<block*>(b), 1);
+}
+
+template <class... Requirement>
+bool resumption::hand_over(const asio::any_io_executor& executor, Requirement... blocking) {
+  return with_known(executor, [&](const auto& known, unsigned blocks) {
+    memory_.reserve(blocks);
+    resumption handler(std::move(*this));
+    post_memory memory = std::move(handler.memory_);
+    resumption last;  // keeps the pins until the handler has been handed over
+    last.pins_ = std::exchange(handler.pins_, nullptr);
+    asio::require(known, asio::execution::allocator(block_allocator<void>(memory)), blocking...)
+        .execute(resumes{std::move(handler)});
+  });
+}
+
+void resumption::post() {
+  if (hand_over(actions_->executor(buffer_), asio::execution::blocking.never)) return;
+  resumption self(std::move(*this));
+  self.actions_->post(self.buffer_);
+}
+
+void resumption::dispatch() {
+  if (hand_over(actions_->executor(buffer_))) return;
+  resumption self(std::move(*this));
+  self.actions_->dispatch(self.buffer_);
+}
+
+}  // namespace holdfast::detail

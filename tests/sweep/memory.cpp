@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a lack of memory leaves behind besides permits: in the scope of a parent, and in a ledger.
+#include "sweep.hpp"
+
+namespace {
+
+using namespace sweep;
+using support::no_memory;
+
+/// Runs `scene`, a function of the number of allocations that still succeed, until nothing fails in
+/// it any more. It returns whether anything did.
+template <class Scene>
+void sweep_memory(Scene scene) {
+  for (const auto lasting : {no_memory::lasting::once, no_memory::lasting::from_then_on}) {
+    std::uint64_t after = 0;
+    while (scene(after, lasting)) ++after;
+    CHECK(after > 0);
+  }
+}
+
+asio::awaitable<int> ready() { co_return 7; }
+
+}  // namespace
+
+TEST_CASE("without memory: a nested operation leaves nothing in its parent's slot") {
+  sweep_memory([](std::uint64_t after, no_memory::lasting lasting) {
+    INFO("after " << after);
+    asio::io_context context{1};
+    hf::testing::virtual_time time{context};
+    hf::bulkhead bulkhead{{.name = "bulkhead", .limit = 1, .queue = 1}};
+    const auto held = bulkhead.core()->try_acquire();
+    bool failed = false;
+    const auto outer = [&](hf::call_context& ctx) -> asio::awaitable<int> {
+      {
+        no_memory memory(after, lasting);
+        try {
+          // Waits for a permit, and for longer than its deadline lets it.
+          const auto r = co_await hf::pipeline().with(bulkhead).with(hf::timeout{5ms})(
+              ready, {.parent = &ctx});
+          memory.stop();
+          CHECK(r.has_error());
+        } catch (const std::bad_alloc&) {
+          memory.stop();
+        }
+        failed = memory.has_failed();
+      }
+      CHECK_FALSE(ctx.slot().has_handler());
+      // The timeout around this emits through the slot.
+      co_await hf::sleep_for(1h, ctx.token());
+      co_return 7;
+    };
+    std::optional<hf::result<int>> outcome;
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+          outcome.emplace(co_await hf::pipeline().with(hf::timeout{20ms})(outer));
+        },
+        asio::detached);
+    time.run();
+    REQUIRE(outcome);
+    CHECK(outcome->error().code() == hf::errc::attempt_timeout);
+    CHECK(bulkhead.waiting() == 0);
+    if (held) bulkhead.core()->release();
+    return failed;
+  });
+}
+
+TEST_CASE("without memory: what a ledger could not keep it counts") {
+  // So long a name is allocated, and no vector grows without memory either.
+  const std::string long_name(100, 'x');
+  sweep_memory([&](std::uint64_t after, no_memory::lasting lasting) {
+    INFO("after " << after);
+    asio::io_context context{1};
+    hf::testing::virtual_time time{context};
+    hf::ledger ledger;
+    bool failed = false;
+    std::optional<hf::result<int>> outcome;
+    const auto guard = hf::pipeline()
+                           .with(hf::retry{.max_attempts = 3, .wait = {.base = 0s}})
+                           .fallback(5, {.name = long_name});
+    std::size_t calls = 0;
+    const auto fails = [&calls]() -> asio::awaitable<hf::result<int>> {
+      return [](std::size_t& made) -> asio::awaitable<hf::result<int>> {
+        ++made;
+        co_return hf::failure(failed_code());
+      }(calls);
+    };
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+          no_memory memory(after, lasting);
+          try {
+            outcome.emplace(co_await guard(fails, {.ledger = &ledger}));
+          } catch (const std::bad_alloc&) {
+          }
+          memory.stop();
+          failed = memory.has_failed();
+        },
+        asio::detached);
+    time.run();
+    if (outcome && outcome->has_value()) {  // the attempts and the link, kept or counted
+      CHECK(ledger.entries().size() + ledger.unrecorded() >= calls + 1);
+      CHECK(ledger.entries().size() <= 4);
+      CHECK((ledger.unrecorded() > 0 || ledger.answered_by() == long_name));
+    }
+    return failed;
+  });
+}
