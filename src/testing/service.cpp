@@ -50,7 +50,7 @@ class service::core {
         options_(validated(std::move(o))),
         time_(time_service::of(context)),
         born_(time_.precise_now()),
-        dice_(options_.seed),
+        dice_(options_.seed, 1),
         slots_({.name = options_.name,
                 .limit = options_.slots,
                 .queue = options_.queue,

@@ -3,6 +3,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
 #include <catch2/catch_all.hpp>
+#include <cmath>
 #include <holdfast/testing/call_watch.hpp>
 #include <holdfast/testing/load.hpp>
 #include <holdfast/testing/service.hpp>
@@ -153,6 +154,34 @@ TEST_CASE("clients: arrivals come whatever becomes of those before") {
   CHECK(log.between(0s, 10s).begun > 900);
   CHECK(log.between(0s, 10s).begun < 1100);
   CHECK(log.between(10s, 11s).begun == 0);
+}
+
+TEST_CASE("clients: one seed for all does not tie the service times to the arrivals") {
+  stage s;
+  const service svc(s.context, {.slots = 1'000, .takes = hf::testing::exponential(1s), .seed = 5});
+  const auto pipe = hf::pipeline();
+  std::vector<double> gaps;
+  std::vector<double> times;
+  hf::time_point last = s.began;
+  const auto call = [&](hf::call_context& context) -> asio::awaitable<hf::result<reply>> {
+    gaps.push_back(std::chrono::duration<double>(s.time.now() - last).count());
+    last = s.time.now();
+    const std::size_t number = gaps.size() - 1;
+    times.resize(gaps.size());
+    hf::result<reply> r = co_await svc(context);
+    times[number] = std::chrono::duration<double>(r.value().took).count();
+    co_return r;
+  };
+  hf::testing::call_log log(s.time.now());
+  hf::testing::start(s.context,
+                     hf::testing::open_loop{.per_second = 1, .lasting = 1'000s, .seed = 5},
+                     [&] { return pipe(call); }, log);
+  s.run();
+  REQUIRE(gaps.size() > 900);
+  // Both have mean and variance one: their covariance is their correlation.
+  double together = 0;
+  for (std::size_t i = 0; i < gaps.size(); ++i) together += (gaps[i] - 1) * (times[i] - 1);
+  CHECK(std::abs(together) / static_cast<double>(gaps.size()) < 0.2);
 }
 
 TEST_CASE("clients: a load that cannot be is refused") {

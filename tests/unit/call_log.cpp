@@ -57,26 +57,6 @@ TEST_CASE("percentiles are values that calls took, and exact", "[call_log]") {
   CHECK(one.between(0s, 1s).p99 == 7ms);
 }
 
-TEST_CASE("a series says of each span what between says of it", "[call_log]") {
-  call_log log(origin);
-  dice d(3);
-  for (int i = 0; i < 5000; ++i) {
-    add(log, d.exponential(20s), d.exponential(2s), d.hits(0.8));
-    if (i % 100 == 0) log.begin(origin + d.exponential(20s));
-  }
-  const auto series = log.series(7s, 60s);
-  REQUIRE(series.size() == 9);
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    const auto s = log.between(i * 7s, std::min<hf::duration>((i + 1) * 7s, 60s));
-    CHECK(series[i].begun == s.begun);
-    CHECK(series[i].calls == s.calls);
-    CHECK(series[i].good == s.good);
-    CHECK(series[i].p50 == s.p50);
-    CHECK(series[i].p99 == s.p99);
-    CHECK(series[i].longest == s.longest);
-  }
-}
-
 TEST_CASE("dice: the same seed, the same draws, everywhere", "[dice]") {
   dice d(1);
   // The engine's sequence is the standard's; what is made of it must not depend on a library.
