@@ -8,6 +8,7 @@
 #include <holdfast/testing/load.hpp>
 #include <holdfast/testing/service.hpp>
 #include <limits>
+#include <stdexcept>
 #include <vector>
 
 #include "../support/stage.hpp"
@@ -224,6 +225,7 @@ TEST_CASE("watch: sees how many run at once, and that all have ended") {
   CHECK(watch.seen().running == 0);
   CHECK(watch.seen().most_running == limit);
   CHECK(watch.seen().after_deadline == 0);
+  CHECK(watch.seen().past_deadline == 0);
   CHECK(watch.seen().most_attempts <= 3);
   CHECK(watch.seen().started == svc.snapshot().arrived);
 }
@@ -243,5 +245,25 @@ TEST_CASE("watch: sees a call that comes too late, and one without a context") {
   });
   CHECK(watch.seen().started == 1);
   CHECK(watch.seen().after_deadline == 1);
+  CHECK(watch.seen().past_deadline == 1);
+  CHECK(watch.seen().running == 0);
+}
+
+TEST_CASE("watch: sees a call that does not stop at its deadline, however it ends") {
+  const bool throws = GENERATE(true, false);
+  stage s;
+  const hf::testing::call_watch watch;
+  const auto deaf = watch.around([throws]() -> asio::awaitable<void> {
+    co_await hf::sleep_for(2s, asio::bind_cancellation_slot(asio::cancellation_slot(),
+                                                            asio::deferred));
+    if (throws) throw std::runtime_error("late");
+  });
+  s.play([&]() -> asio::awaitable<void> {
+    static_cast<void>(co_await hf::pipeline().with(hf::timeout{1s})(deaf));
+    static_cast<void>(co_await hf::pipeline().with(hf::timeout{2s})(deaf));
+  });
+  CHECK(watch.seen().started == 2);
+  CHECK(watch.seen().after_deadline == 0);
+  CHECK(watch.seen().past_deadline == 1);
   CHECK(watch.seen().running == 0);
 }

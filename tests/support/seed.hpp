@@ -23,7 +23,8 @@ class seed_note {
 ///     const test::seed seed(GENERATE(range(1u, 31u)));
 class seed {
  public:
-  explicit seed(std::uint64_t otherwise) : value_(holdfast::testing::seed_or(otherwise)), note_(value_) {}
+  explicit seed(std::uint64_t otherwise)
+      : value_(holdfast::testing::seed_or(otherwise)), note_(value_) {}
   operator std::uint64_t() const noexcept { return value_; }
 
  private:
