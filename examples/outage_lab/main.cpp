@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <holdfast/invalid_options.hpp>
 #include <holdfast/read_configuration.hpp>
@@ -69,6 +70,9 @@ void show(const std::string& name) {
 /// A shipped file, or one from the disk.
 lab::source source_of(std::span<const lab::shipped_file> all, const std::string& name) {
   const lab::shipped_file* const f = shipped(all, name);
+  if (!f && !std::filesystem::exists(name)) {
+    throw file_error(fmt::format("{}: is no file, nor shipped; --list names what is", name));
+  }
   return {name, f ? std::string(f->json) : content_of(name)};
 }
 

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// What simulations are summed up from: the log of their calls, and their dice.
+// What simulations are made of: the log of their calls, their dice, and their seed.
 #include <catch2/catch_all.hpp>
+#include <cstdlib>
+#include <holdfast/invalid_options.hpp>
 #include <holdfast/testing/call_log.hpp>
 #include <holdfast/testing/dice.hpp>
+#include <holdfast/testing/seed.hpp>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "../support/seed.hpp"
 
 namespace hf = holdfast;
 using hf::testing::call_log;
@@ -16,6 +24,23 @@ constexpr hf::time_point origin{1h};
 void add(call_log& log, hf::duration began, hf::duration took, bool good = true) {
   log.end(log.begin(origin + began), origin + began + took, good);
 }
+
+/// Sets the variable, and puts it back as it was.
+class environment {
+ public:
+  explicit environment(const char* seed) {
+    if (const char* const before = std::getenv("HOLDFAST_SEED")) before_ = before;
+    set(seed);
+  }
+  ~environment() { set(before_ ? before_->c_str() : nullptr); }
+  environment(const environment&) = delete;
+
+ private:
+  static void set(const char* seed) {
+    seed ? ::setenv("HOLDFAST_SEED", seed, 1) : ::unsetenv("HOLDFAST_SEED");
+  }
+  std::optional<std::string> before_;
+};
 
 }  // namespace
 
@@ -81,4 +106,24 @@ TEST_CASE("dice: what they give is what they say", "[dice]") {
   }
   CHECK(sum / draws == Catch::Approx(1.0).margin(0.02));
   CHECK(hits == Catch::Approx(0.15 * draws).margin(0.01 * draws));
+}
+
+TEST_CASE("seed: the environment's, where there is one", "[seed]") {
+  using hf::testing::seed_or;
+  {
+    const environment none(nullptr);
+    CHECK(seed_or(3) == 3);
+  }
+  {
+    const environment given("18446744073709551615");
+    CHECK(seed_or(3) == std::numeric_limits<std::uint64_t>::max());
+  }
+  const environment wrong(GENERATE("", "x", "7x", "-1", "18446744073709551616"));
+  CHECK_THROWS_AS(seed_or(3), hf::invalid_options);
+}
+
+// Fails, so that a test can look at what it says: unit_call_log "[fails]"
+TEST_CASE("seed: a failure says it", "[.][fails]") {
+  const test::seed seed(3);
+  FAIL("drew " << dice(seed).raw());
 }
