@@ -192,6 +192,16 @@ TEST_CASE("lab: where one route's calls hang, a server's workers are gone for th
   CHECK(lab::html("it", s, {bare}, {}).find("Workers that are busy") != std::string::npos);
 }
 
+TEST_CASE("lab: a server is full when its last worker is busy", "[lab]") {
+  lab::scenario s = lab::read_scenario(R"({
+    "lasts": "20s", "service": {"slots": 1000, "takes": {"constant": "1h"}},
+    "clients": {"sessions": 5, "think": "1s"},
+    "server": {"workers": 6, "other": {"per_second": 0.00001, "takes": {"constant": "1s"}}}})");
+  CHECK_FALSE(lab::run(s, "it", policies("{}")).full_at);
+  s.clients.sessions = 6;
+  CHECK(lab::run(s, "it", policies("{}")).full_at);
+}
+
 TEST_CASE("lab: defaults are for what a service does not say", "[lab]") {
   const hf::configuration c = hf::read_configuration(
       R"({"defaults": {"timeout": {"after": "1s"}, "retry": {}},
