@@ -32,7 +32,8 @@ struct closed_loop {
   std::uint64_t seed = 1;
 };
 
-/// Calls at random, whatever becomes of those before: a Poisson process.
+/// Calls at random, whatever becomes of those before: a Poisson process. Two with one seed call at
+/// the same instants: give each its own.
 struct open_loop {
   double per_second = 1.0;  ///< From 0.000001 to 1,000,000.
   duration lasting{0};
