@@ -31,6 +31,13 @@ holdfast_consumer(subdir "${CMAKE_PREFIX_PATH}")
 # What the documentation shows is what the tests compile, and no source is left out of the build.
 add_test(NAME docs.snippets COMMAND ${PROJECT_SOURCE_DIR}/scripts/snippets)
 add_test(NAME docs.conformance COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/numbered ${PROJECT_SOURCE_DIR})
+if(TARGET scenario_retry_storm)
+  # Whole lines: all nine that it prints are in the document.
+  add_test(NAME docs.standard COMMAND sh -c
+    "test $($<TARGET_FILE:scenario_retry_storm> '[table]' | grep '^|' | grep -cxFf docs/standard.md) = 9"
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(docs.standard PROPERTIES LABELS check)
+endif()
 add_test(NAME tree.listed COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/listed ${PROJECT_SOURCE_DIR})
 
 # No assertion awaits: GCC evaluates its expression twice, once for the warnings.

@@ -22,6 +22,11 @@ struct second {
   hf::duration p50{0};  ///< Of the calls that ended.
   hf::duration p99{0};
   std::optional<hf::breaker_state> breaker;  ///< At its end; none without a breaker.
+
+  // Where the scenario has a server:
+  double other_ended = 0;  ///< Calls of the other route that ended,
+  double other_good = 0;   ///< and of these the ones that ended with an answer.
+  double busy = 0;         ///< Workers, at its end.
 };
 
 /// What one pipeline made of a scenario.
@@ -36,6 +41,9 @@ struct course {
   double attempts = 0;
   hf::duration p50{0};
   hf::duration p99{0};
+
+  /// When all of the server's workers were busy for the first time; none: never.
+  std::optional<hf::duration> full_at;
 };
 
 /// A service's policies, with those of the defaults that it has not itself.

@@ -48,6 +48,22 @@ struct holdfast::detail::members<lab::clients> {
   }
 };
 template <>
+struct holdfast::detail::members<lab::other_route> {
+  template <class F>
+  static void visit(F&& f) {
+    f("per_second", &lab::other_route::per_second);
+    f("takes", &lab::other_route::takes);
+  }
+};
+template <>
+struct holdfast::detail::members<lab::server> {
+  template <class F>
+  static void visit(F&& f) {
+    f("workers", &lab::server::workers);
+    f("other", &lab::server::other);
+  }
+};
+template <>
 struct holdfast::detail::members<lab::scenario> {
   template <class F>
   static void visit(F&& f) {
@@ -57,6 +73,7 @@ struct holdfast::detail::members<lab::scenario> {
     f("seed", &lab::scenario::seed);
     f("service", &lab::scenario::service);
     f("clients", &lab::scenario::clients);
+    f("server", &lab::scenario::server);
   }
 };
 
@@ -81,11 +98,13 @@ void check(const scenario& s, hf::detail::json_reader& reader) {
   unless(s.service.slots >= 1 && s.service.slots <= most, "service.slots",
          "must be from 1 to 1000000000");
   unless(s.service.queue <= most, "service.queue", "must be at most 1000000000");
-  const service_time& takes = s.service.takes;
-  unless((takes.exponential > hf::duration::zero()) != (takes.constant > hf::duration::zero()),
-         "service.takes", "must say either exponential or constant, more than 0s");
-  in_time(takes.exponential, "service.takes.exponential");
-  in_time(takes.constant, "service.takes.constant");
+  const auto check_takes = [&](const service_time& takes, const std::string& path) {
+    unless((takes.exponential > hf::duration::zero()) != (takes.constant > hf::duration::zero()),
+           path, "must say either exponential or constant, more than 0s");
+    in_time(takes.exponential, path + ".exponential");
+    in_time(takes.constant, path + ".constant");
+  };
+  check_takes(s.service.takes, "service.takes");
   for (std::size_t i = 0; i < s.service.brown_outs.size(); ++i) {
     const brown_out& b = s.service.brown_outs[i];
     const std::string at = fmt::format("service.brown_outs[{}]", i);
@@ -105,6 +124,13 @@ void check(const scenario& s, hf::detail::json_reader& reader) {
   // Calls may be refused at once: sessions that ask again at once would stop time.
   unless(c.sessions == 0 || c.think >= std::chrono::milliseconds(1), "clients.think",
          "must be at least 1ms");
+  if (!s.server) return;
+  unless(s.server->workers >= 1 && s.server->workers <= most, "server.workers",
+         "must be from 1 to 1000000000");
+  const other_route& other = s.server->other;
+  unless(other.per_second >= 1e-6 && other.per_second <= 1e6, "server.other.per_second",
+         "must be from 0.000001 to 1000000");
+  check_takes(other.takes, "server.other.takes");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/policy/bulkhead_options.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,14 +45,27 @@ struct clients {
   double per_second = 0.0;
 };
 
+/// Calls to the server that do without the service: at random, and each takes its time.
+struct other_route {
+  double per_second = 0.0;
+  service_time takes;
+};
+
+/// Our own server: the calls are requests to it, each of which takes a worker and asks the service.
+struct server {
+  unsigned workers = 1;
+  other_route other;
+};
+
 /// One experiment.
 struct scenario {
   std::string about;
   hf::duration lasts = std::chrono::minutes(1);
-  hf::duration deadline{0};  ///< Of each call; zero: none.
+  hf::duration deadline{0};  ///< Of each call; zero: none. A server does not notice it.
   std::uint64_t seed = 1;
   upstream service;
   lab::clients clients;
+  std::optional<lab::server> server;  ///< Between the clients and the service.
 };
 
 /// Reads a scenario from JSON. Throws `hf::invalid_options` that lists every fault as

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -50,7 +51,7 @@ class service::core {
         options_(validated(std::move(o))),
         time_(time_service::of(context)),
         born_(time_.precise_now()),
-        dice_(options_.seed),
+        dice_(options_.seed, 1),
         slots_({.name = options_.name,
                 .limit = options_.slots,
                 .queue = options_.queue,
@@ -69,13 +70,13 @@ class service::core {
       co_return served;
     }
     const auto v = std::make_shared<visit>();
-    context_token token = caller.token();
-    try {
-      co_await asio::async_initiate<context_token, void(boost::system::error_code)>(
-          begin_visit{self, v, std::move(w), caller.priority()}, token);
-    } catch (...) {
+    auto token = asio::as_tuple(caller.token());  // a storm of exceptions would take its time
+    const auto [ec] =
+        co_await asio::async_initiate<decltype(token), void(boost::system::error_code)>(
+            begin_visit{self, v, std::move(w), caller.priority()}, token);
+    if (ec) {
       ++self->given_up_;
-      throw;
+      co_return failure(ec);
     }
     co_return std::move(*v->outcome);
   }

@@ -3,10 +3,12 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/error.hpp>
 #include <catch2/catch_all.hpp>
+#include <cmath>
 #include <holdfast/testing/call_watch.hpp>
 #include <holdfast/testing/load.hpp>
 #include <holdfast/testing/service.hpp>
 #include <limits>
+#include <stdexcept>
 #include <vector>
 
 #include "../support/stage.hpp"
@@ -155,6 +157,34 @@ TEST_CASE("clients: arrivals come whatever becomes of those before") {
   CHECK(log.between(10s, 11s).begun == 0);
 }
 
+TEST_CASE("clients: one seed for all does not tie the service times to the arrivals") {
+  stage s;
+  const service svc(s.context, {.slots = 1'000, .takes = hf::testing::exponential(1s), .seed = 5});
+  const auto pipe = hf::pipeline();
+  std::vector<double> gaps;
+  std::vector<double> times;
+  hf::time_point last = s.began;
+  const auto call = [&](hf::call_context& context) -> asio::awaitable<hf::result<reply>> {
+    gaps.push_back(std::chrono::duration<double>(s.time.now() - last).count());
+    last = s.time.now();
+    const std::size_t number = gaps.size() - 1;
+    times.resize(gaps.size());
+    hf::result<reply> r = co_await svc(context);
+    times[number] = std::chrono::duration<double>(r.value().took).count();
+    co_return r;
+  };
+  hf::testing::call_log log(s.time.now());
+  hf::testing::start(s.context,
+                     hf::testing::open_loop{.per_second = 1, .lasting = 1'000s, .seed = 5},
+                     [&] { return pipe(call); }, log);
+  s.run();
+  REQUIRE(gaps.size() > 900);
+  // Both have mean and variance one: their covariance is their correlation.
+  double together = 0;
+  for (std::size_t i = 0; i < gaps.size(); ++i) together += (gaps[i] - 1) * (times[i] - 1);
+  CHECK(std::abs(together) / static_cast<double>(gaps.size()) < 0.2);
+}
+
 TEST_CASE("clients: a load that cannot be is refused") {
   stage s;
   hf::testing::call_log log(s.time.now());
@@ -195,6 +225,7 @@ TEST_CASE("watch: sees how many run at once, and that all have ended") {
   CHECK(watch.seen().running == 0);
   CHECK(watch.seen().most_running == limit);
   CHECK(watch.seen().after_deadline == 0);
+  CHECK(watch.seen().past_deadline == 0);
   CHECK(watch.seen().most_attempts <= 3);
   CHECK(watch.seen().started == svc.snapshot().arrived);
 }
@@ -214,5 +245,25 @@ TEST_CASE("watch: sees a call that comes too late, and one without a context") {
   });
   CHECK(watch.seen().started == 1);
   CHECK(watch.seen().after_deadline == 1);
+  CHECK(watch.seen().past_deadline == 1);
+  CHECK(watch.seen().running == 0);
+}
+
+TEST_CASE("watch: sees a call that does not stop at its deadline, however it ends") {
+  const bool throws = GENERATE(true, false);
+  stage s;
+  const hf::testing::call_watch watch;
+  const auto deaf = watch.around([throws]() -> asio::awaitable<void> {
+    co_await hf::sleep_for(2s, asio::bind_cancellation_slot(asio::cancellation_slot(),
+                                                            asio::deferred));
+    if (throws) throw std::runtime_error("late");
+  });
+  s.play([&]() -> asio::awaitable<void> {
+    static_cast<void>(co_await hf::pipeline().with(hf::timeout{1s})(deaf));
+    static_cast<void>(co_await hf::pipeline().with(hf::timeout{2s})(deaf));
+  });
+  CHECK(watch.seen().started == 2);
+  CHECK(watch.seen().after_deadline == 0);
+  CHECK(watch.seen().past_deadline == 1);
   CHECK(watch.seen().running == 0);
 }

@@ -3,6 +3,7 @@
 #include <catch2/catch_all.hpp>
 #include <holdfast/invalid_options.hpp>
 #include <holdfast/read_configuration.hpp>
+#include <limits>
 #include <string>
 
 #include "experiment.hpp"
@@ -46,8 +47,12 @@ TEST_CASE("lab: everything that is shipped can be read", "[lab]") {
     const lab::scenario s = lab::read_scenario(f.json);
     CHECK_FALSE(s.about.empty());
     CHECK(s.lasts >= 1min);
+    CHECK(std::ranges::count(lab::shipped_pipelines(), f.pipelines, &lab::shipped_file::name) == 1);
   }
-  CHECK(hf::read_configuration(lab::shipped_pipelines().json).services.size() >= 5);
+  for (const lab::shipped_file& f : lab::shipped_pipelines()) {
+    CAPTURE(f.name);
+    CHECK(hf::read_configuration(f.json).services.size() >= 5);
+  }
 }
 
 TEST_CASE("lab: a scenario is read with every member", "[lab]") {
@@ -57,7 +62,8 @@ TEST_CASE("lab: a scenario is read with every member", "[lab]") {
                 "takes": {"constant": "5ms"},
                 "brown_outs": [{"from": "1s", "until": "2s", "share": 0.5, "takes": "3s",
                                 "fails": true}]},
-    "clients": {"sessions": 11, "think": "6s"}})");
+    "clients": {"sessions": 11, "think": "6s"},
+    "server": {"workers": 8, "other": {"per_second": 2.5, "takes": {"exponential": "4ms"}}}})");
   CHECK(s.about == "x");
   CHECK(s.lasts == 2min);
   CHECK(s.deadline == 4s);
@@ -72,6 +78,11 @@ TEST_CASE("lab: a scenario is read with every member", "[lab]") {
   CHECK(s.service.brown_outs[0].fails);
   CHECK(s.clients.sessions == 11);
   CHECK(s.clients.think == 6s);
+  REQUIRE(s.server);
+  CHECK(s.server->workers == 8);
+  CHECK(s.server->other.per_second == 2.5);
+  CHECK(s.server->other.takes.exponential == 4ms);
+  CHECK_FALSE(lab::read_scenario(small).server);
 }
 
 TEST_CASE("lab: a wrong scenario is refused with every fault and its place", "[lab]") {
@@ -87,6 +98,17 @@ TEST_CASE("lab: a wrong scenario is refused with every fault and its place", "[l
               "service.brown_outs[0].share: must be from 0 to 1",
               "clients: must say either sessions or per_second, more than 0",
               "clients.think: must be at least 1ms"});
+  CHECK(faults_of(R"({"service": {"takes": {"constant": "1s"}}, "clients": {"per_second": 1},
+      "server": {"workers": 0, "others": 1, "other": {"per_second": 2000000,
+                 "takes": {"constant": "25h"}}}})") ==
+        lines{"server.others: is not known; did you mean other?",
+              "server.workers: must be from 1 to 1000000000",
+              "server.other.per_second: must be from 0.000001 to 1000000",
+              "server.other.takes.constant: must be from 0s to 24h"});
+  CHECK(faults_of(R"({"service": {"takes": {"constant": "1s"}}, "clients": {"per_second": 1},
+      "server": {}})") ==
+        lines{"server.other.per_second: must be from 0.000001 to 1000000",
+              "server.other.takes: must say either exponential or constant, more than 0s"});
   CHECK(faults_of("[]").front() == "document: must be an object, is []");
   CHECK(faults_of("{").front().find("line 1, column 2") == 0);
 }
@@ -132,6 +154,54 @@ TEST_CASE("lab: each policy of a pipeline does its work", "[lab]") {
   }));
 }
 
+TEST_CASE("lab: where one route's calls hang, a server's workers are gone for the other", "[lab]") {
+  const lab::scenario s = lab::read_scenario(R"({
+    "lasts": "60s", "deadline": "3s", "seed": 5,
+    "service": {"slots": 1000, "takes": {"constant": "100ms"},
+                "brown_outs": [{"from": "20s", "until": "40s", "takes": "30s"}]},
+    "clients": {"per_second": 10},
+    "server": {"workers": 20, "other": {"per_second": 20, "takes": {"constant": "50ms"}}}})");
+  const auto run = [&s](std::string_view json) { return lab::run(s, "it", policies(json)); };
+  const auto row_of = [&s](const lab::course& c) { return lab::rows_of(s, {c}).front(); };
+
+  const lab::course bare = run("{}");
+  // Two workers are busy on average, and ten calls a second stay.
+  REQUIRE(bare.full_at);
+  CHECK(*bare.full_at > 20s);
+  CHECK(*bare.full_at < 24s);
+  CHECK(bare.seconds[39].busy == 20);
+  CHECK(bare.seconds[39].other_good == 0);
+  CHECK(bare.p99 == 3s);  // who calls waits no longer, whatever the server does
+  REQUIRE(row_of(bare).other);
+  CHECK(*row_of(bare).other < 0.3);
+  CHECK(row_of(bare).full_at == std::chrono::duration<double>(*bare.full_at).count());
+
+  const lab::course kept = run(R"({"bulkhead": {"limit": 10}})");
+  CHECK_FALSE(kept.full_at);
+  CHECK(*row_of(kept).other == 1.0);
+  CHECK(kept.seconds[39].busy >= 10);
+  CHECK(kept.seconds[39].busy < 20);
+  double others = 0;
+  for (const lab::second& now : kept.seconds) others += now.other_ended;
+  CHECK(others > 1100);
+  CHECK(others < 1300);
+
+  const std::string table = lab::table(s, {bare, kept});
+  CHECK(table.find("full at\n") != std::string::npos);
+  CHECK(table.find(" never\n") != std::string::npos);
+  CHECK(lab::html("it", s, {bare}, {}).find("Workers that are busy") != std::string::npos);
+}
+
+TEST_CASE("lab: a server is full when its last worker is busy", "[lab]") {
+  lab::scenario s = lab::read_scenario(R"({
+    "lasts": "20s", "service": {"slots": 1000, "takes": {"constant": "1h"}},
+    "clients": {"sessions": 5, "think": "1s"},
+    "server": {"workers": 6, "other": {"per_second": 0.00001, "takes": {"constant": "1s"}}}})");
+  CHECK_FALSE(lab::run(s, "it", policies("{}")).full_at);
+  s.clients.sessions = 6;
+  CHECK(lab::run(s, "it", policies("{}")).full_at);
+}
+
 TEST_CASE("lab: defaults are for what a service does not say", "[lab]") {
   const hf::configuration c = hf::read_configuration(
       R"({"defaults": {"timeout": {"after": "1s"}, "retry": {}},
@@ -159,7 +229,7 @@ TEST_CASE("lab: the table and the page show every pipeline", "[lab]") {
   CHECK(std::ranges::count(table, '\n') == 3);
   CHECK(table.find("\nplain ") != std::string::npos);
 
-  const std::string page = lab::html("small", s, courses);
+  const std::string page = lab::html("small", s, courses, {{"my.json", "{\"x\": \"<&>\"}"}});
   CHECK(page.find("a<b") == std::string::npos);
   CHECK(page.find("a&lt;b") != std::string::npos);
   CHECK(page.find("http") == std::string::npos);  // it needs nothing else
@@ -168,14 +238,44 @@ TEST_CASE("lab: the table and the page show every pipeline", "[lab]") {
     for (std::size_t at = page.find(what); at != page.npos; at = page.find(what, at + 1)) ++n;
     return n;
   };
-  CHECK(count("<svg") == 6);
-  CHECK(count("</svg>") == 6);
-  CHECK(count("<polyline") == 10);
+  CHECK(count("role=\"img\"") == 6);
+  CHECK(count("<svg") == 8);  // a sample of its line before each pipeline
+  CHECK(count("</svg>") == 8);
+  CHECK(count("<title>plain</title>") == 5);  // a line in every plot but the breakers'
+  CHECK(count(">a&lt;b</text>") == 6);        // a word in every legend, and beside its breaker
+  CHECK(count(">brown-out</text>") == 6);
+  CHECK(count(" since the start</text>") == 6);
+  CHECK(count(">calls per second</text>") == 2);
+  CHECK(count("nan") == 0);
+  // What was run can be run again.
+  CHECK(count("my.json") == 1);
+  CHECK(count("{&quot;x&quot;: &quot;&lt;&amp;&gt;&quot;}") == 1);
+}
+
+TEST_CASE("lab: the page of hours is no longer than that of minutes", "[lab]") {
+  lab::scenario s = lab::read_scenario(small);
+  s.lasts = 2h;
+  s.clients.per_second = 0.1;
+  const std::vector<lab::course> courses{lab::run(s, "it", policies("{}"))};
+  CHECK(courses[0].seconds.size() == 7200);
+  const std::string page = lab::html("long", s, courses, {});
+  CHECK(page.size() < 80'000);
+  CHECK(page.find("means of 9 seconds") != std::string::npos);
+  CHECK(page.find("minutes since the start") != std::string::npos);
 }
 
 TEST_CASE("lab: a plot without a value has its frame", "[lab]") {
-  CHECK(lab::line_plot("none", "", {}, {}).find("</svg>") != std::string::npos);
-  CHECK(lab::line_plot("zero", "", {{"x", "red", {0, 0}}}, {}).find("nan") == std::string::npos);
+  CHECK(lab::line_plot({"none", "", 0, {}}, {}).find("</svg>") != std::string::npos);
+  CHECK(lab::line_plot({"zero", "", 2, {}}, {{"x", {0, 0}}}).find("nan") == std::string::npos);
+}
+
+TEST_CASE("lab: a line has gaps where there is no value", "[lab]") {
+  const double gap = std::numeric_limits<double>::quiet_NaN();
+  const std::string plot = lab::line_plot({"x", "", 5, {}}, {{"x", {1, 2, gap, 3, gap}}});
+  const std::size_t at = plot.find("class=\"line\" d=\"", plot.find("</g>")) + 16;
+  const std::string path = plot.substr(at, plot.find('"', at) - at);
+  CHECK(std::ranges::count(path, 'M') == 2);
+  CHECK(std::ranges::count(path, 'L') == 3);
 }
 
 TEST_CASE("lab: the command line is read, or refused with a reason", "[lab]") {

@@ -4,8 +4,11 @@
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
+#include <holdfast/testing/call_series.hpp>
 #include <holdfast/testing/call_watch.hpp>
+#include <holdfast/testing/latency_histogram.hpp>
 #include <holdfast/testing/load.hpp>
+#include <holdfast/testing/seed.hpp>
 #include <holdfast/testing/service.hpp>
 #include <string>
 #include <tuple>
@@ -149,4 +152,46 @@ TEST_CASE("testing: a service under load") {
   CHECK(watch.seen().most_running <= 15);
   CHECK(watch.seen().running == 0);
   // [/load]
+}
+
+TEST_CASE("testing: a seed that a failure says, and what must hold whatever happens") {
+  // [repeat]
+  const std::uint64_t seed = hf::testing::seed_or(7);  // HOLDFAST_SEED where that is set
+  INFO("HOLDFAST_SEED=" << seed);                      // what a failed CHECK says
+  asio::io_context ctx{1};
+  hf::testing::virtual_time time{ctx, seed};
+  // [/repeat]
+
+  hf::testing::service ask{ctx,
+                           {.slots = 40,
+                            .takes = hf::testing::exponential(100ms),
+                            .brown_outs = {{.from = 5s, .until = 9s, .share = 0.5, .takes = 5s}},
+                            .seed = seed}};
+  auto guard = hf::pipeline()
+                   .with(hf::timeout{500ms})
+                   .with(hf::bulkhead({.limit = 8, .queue = 8}))
+                   .with(hf::retry{.max_attempts = 3})
+                   .with(hf::timeout{2s});
+  // [watch]
+  hf::testing::call_watch watch;
+  auto call = watch.around(ask);  // for guard(call), as often as you like
+  // [/watch]
+
+  // [series]
+  hf::testing::call_series calls{time.now(), 1s};  // sums for each second, and no sample kept
+  hf::testing::start(ctx, hf::testing::open_loop{.per_second = 30, .lasting = 60s, .seed = seed},
+                     [&] { return guard(call); }, calls);
+  time.run();
+  CHECK(calls.all().p99 <= 2s);
+  CHECK(calls.spans()[50].success() == 1.0);  // of the 51st second
+  // [/series]
+
+  // [seen]
+  CHECK(watch.seen().most_running <= 8);    // no more at once than there are permits
+  CHECK(watch.seen().most_attempts <= 3);   // bounded
+  CHECK(watch.seen().after_deadline == 0);  // none began when its deadline had come,
+  CHECK(watch.seen().past_deadline == 0);   // and none went on after it
+  CHECK(watch.seen().running == 0);         // nothing is left
+  // [/seen]
+  CHECK(watch.seen().started == ask.snapshot().arrived);
 }

@@ -28,16 +28,16 @@ struct outcome {
 /// Calls come 50 times a second to the one route and 400 times to the other; who has not been
 /// served after ten seconds goes away, which the server does not notice.
 template <class Policy>
-outcome block(const Policy& policy) {
-  test::stage s(7);
+outcome block(const Policy& policy, std::uint64_t seed) {
+  test::stage s(seed);
   const service provider(
       s.context,
       {.slots = 1'000'000,
        .takes = hf::testing::exponential(1s),
        .brown_outs = {{.from = 30s, .until = 150s, .share = 0.5, .takes = 60s}},
-       .seed = 7});
+       .seed = seed});
   const service server(s.context, {.slots = workers});
-  hf::testing::dice chance(3);
+  hf::testing::dice chance(seed);
 
   const service asks_provider =
       server.route([&](hf::call_context&) -> asio::awaitable<bool> {
@@ -52,9 +52,9 @@ outcome block(const Policy& policy) {
   const auto patience = hf::pipeline().with(hf::timeout{10s});
   hf::testing::call_log provider_log(s.time.now());
   hf::testing::call_log other_log(s.time.now());
-  hf::testing::start(s.context, hf::testing::open_loop{50, 180s, 1},
+  hf::testing::start(s.context, hf::testing::open_loop{50, 180s, seed},
                      [&] { return patience(asks_provider); }, provider_log);
-  hf::testing::start(s.context, hf::testing::open_loop{400, 180s, 2},
+  hf::testing::start(s.context, hf::testing::open_loop{400, 180s, seed + 1},
                      [&] { return patience(does_without); }, other_log);
 
   outcome o;
@@ -71,7 +71,8 @@ outcome block(const Policy& policy) {
 }  // namespace
 
 TEST_CASE("S2: a long timeout lets one provider take all workers", "[scenario]") {
-  const outcome o = block(hf::pipeline().with(hf::timeout{60s}));
+  const test::seed seed(7);
+  const outcome o = block(hf::pipeline().with(hf::timeout{60s}), seed);
   REQUIRE(o.full_after);
   // 25 calls a second that stay for a minute, and 142 workers that are free.
   CHECK(*o.full_after > 5s);
@@ -80,36 +81,40 @@ TEST_CASE("S2: a long timeout lets one provider take all workers", "[scenario]")
 }
 
 TEST_CASE("S2: a timeout that fits keeps the workers", "[scenario]") {
-  const outcome o = block(hf::pipeline().with(hf::timeout{5s}));
+  const test::seed seed(7);
+  const outcome o = block(hf::pipeline().with(hf::timeout{5s}), seed);
   CHECK(o.other_route == 1.0);
   CHECK(o.provider_route > 0.49);
   CHECK(o.provider_route < 0.52);
 }
 
 TEST_CASE("S2: a bulkhead keeps the workers whatever the timeout is", "[scenario]") {
+  const test::seed seed(7);
   const auto timeout = GENERATE(5s, 60s);
   const outcome o =
-      block(hf::pipeline().with(hf::timeout{timeout}).with(hf::bulkhead({.limit = 80})));
+      block(hf::pipeline().with(hf::timeout{timeout}).with(hf::bulkhead({.limit = 80})), seed);
   CHECK_FALSE(o.full_after);
   CHECK(o.other_route == 1.0);
 }
 
 TEST_CASE("S2: a breaker that trips at half an outage makes it a whole one", "[scenario]") {
+  const test::seed seed(7);
   const outcome o = block(hf::pipeline()
                               .with(hf::timeout{5s})
                               .with(hf::circuit_breaker({.failure_rate = 0.4, .window = 10s}))
-                              .with(hf::bulkhead({.limit = 80})));
+                              .with(hf::bulkhead({.limit = 80})), seed);
   CHECK(o.other_route == 1.0);
   CHECK(o.provider_route < 0.06);
 }
 
 TEST_CASE("S2: the standard stack's breaker costs nothing at half an outage", "[scenario]") {
+  const test::seed seed(7);
   const hf::standard_options options{
       .name = "provider", .attempt_timeout = 5s, .deadline = 10s, .concurrency = 80};
   hf::standard_parts never_opens(options);
   never_opens.breaker.observe();
-  const outcome without = block(hf::standard(options, never_opens));
-  const outcome with = block(hf::standard(options));
+  const outcome without = block(hf::standard(options, never_opens), seed);
+  const outcome with = block(hf::standard(options), seed);
   CAPTURE(without.provider_route, with.provider_route);
   CHECK_FALSE(with.full_after);
   CHECK(with.other_route == 1.0);

@@ -20,8 +20,8 @@ struct outcome {
 };
 
 template <class Pipeline>
-outcome load(const Pipeline& pipe) {
-  test::stage s(7);
+outcome load(const Pipeline& pipe, std::uint64_t seed) {
+  test::stage s(seed);
   const hf::testing::service upstream(
       s.context, {.slots = 10'000,
                   .takes =
@@ -29,9 +29,9 @@ outcome load(const Pipeline& pipe) {
                         const hf::duration usual = 2ms + chance.exponential(3ms);
                         return chance.hits(0.02) ? 20 * usual : usual;
                       },
-                  .seed = 7});
+                  .seed = seed});
   hf::testing::call_log log(s.time.now());
-  hf::testing::start(s.context, hf::testing::open_loop{.per_second = 500, .lasting = 100s},
+  hf::testing::start(s.context, hf::testing::open_loop{.per_second = 500, .lasting = 100s, .seed = seed},
                      [&] { return pipe(upstream); }, log);
   s.run();
   const hf::testing::call_summary all = log.between(0s, 1h);
@@ -42,24 +42,25 @@ outcome load(const Pipeline& pipe) {
 }  // namespace
 
 TEST_CASE("a hedge takes the tail away for a few percent of load", "[scenario]") {
-  const outcome bare = load(hf::pipeline());
+  const test::seed seed(7);
+  const outcome bare = load(hf::pipeline(), seed);
   CHECK(bare.of_calls.p99 > 70ms);
   SECTION("after a fixed delay") {
-    const outcome hedged = load(hf::pipeline().with(hf::hedge({.delay = 15ms})));
+    const outcome hedged = load(hf::pipeline().with(hf::hedge({.delay = 15ms})), seed);
     CHECK(hedged.of_calls.p99 < 0.3 * bare.of_calls.p99);
     CHECK(hedged.attempts_per_call > 1.0);
     CHECK(hedged.attempts_per_call < 1.05);
     CHECK(hedged.of_calls.p50 <= bare.of_calls.p50 + 1ms);
   }
   SECTION("after the live 95th percentile") {
-    const outcome hedged = load(hf::pipeline().with(hf::hedge({.percentile = 0.95})));
+    const outcome hedged = load(hf::pipeline().with(hf::hedge({.percentile = 0.95})), seed);
     CHECK(hedged.of_calls.p99 < 0.3 * bare.of_calls.p99);
     CHECK(hedged.attempts_per_call < 1.07);
   }
   SECTION("within a budget") {
     const hf::retry_budget budget({.ratio = 0.01, .min_per_second = 0});
     const outcome hedged =
-        load(hf::pipeline().with(hf::hedge({.delay = 5ms, .budget = budget})));
+        load(hf::pipeline().with(hf::hedge({.delay = 5ms, .budget = budget})), seed);
     CHECK(hedged.attempts_per_call > 1.005);
     CHECK(hedged.attempts_per_call < 1.015);
   }

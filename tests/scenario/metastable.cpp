@@ -27,18 +27,18 @@ struct outcome {
 
 /// The outage lasts from 30 s to 40 s.
 template <class Pipeline>
-outcome outage(const Pipeline& pipe, double per_second,
+outcome outage(const Pipeline& pipe, double per_second, std::uint64_t seed,
                hf::testing::service_options options = {}) {
-  test::stage s(7);
+  test::stage s(seed);
   options.slots = 1;
   options.takes = hf::testing::constantly(hf::duration(1'000'000'000 / 300));
   // Whatever is begun then takes until it is over.
   options.brown_outs = {{.from = 30s, .until = 40s, .takes = 10s}};
-  options.seed = 7;
+  options.seed = seed;
   const hf::testing::service upstream(s.context, options);
   hf::testing::call_log log(s.time.now());
   hf::testing::start(s.context,
-                     hf::testing::open_loop{.per_second = per_second, .lasting = end, .seed = 1},
+                     hf::testing::open_loop{.per_second = per_second, .lasting = end, .seed = seed},
                      [&] { return pipe(upstream); }, log);
   s.time.run_until(s.began + end - 60s);
   const std::uint64_t before = upstream.snapshot().arrived;
@@ -66,7 +66,8 @@ hf::retry within(double retries_per_second) {
 }  // namespace
 
 TEST_CASE("S3: one retry makes ten seconds of outage last for ever", "[scenario]") {
-  const outcome o = outage(patience.with(once_more), 280);
+  const test::seed seed(7);
+  const outcome o = outage(patience.with(once_more), 280, seed);
   CHECK_FALSE(o.healed);
   CHECK(o.goodput == 0);
   CHECK(o.offered > 545);
@@ -75,33 +76,37 @@ TEST_CASE("S3: one retry makes ten seconds of outage last for ever", "[scenario]
 
 TEST_CASE("S3: at half the load, or without retries, it heals when the queue has drained",
           "[scenario]") {
-  const outcome half = outage(patience.with(once_more), 140);
+  const test::seed seed(7);
+  const outcome half = outage(patience.with(once_more), 140, seed);
   REQUIRE(half.healed);
   CHECK(*half.healed > 140s);
   CHECK(*half.healed < 175s);
-  const outcome none = outage(patience, 280);
+  const outcome none = outage(patience, 280, seed);
   REQUIRE(none.healed);
   CHECK(*none.healed > 140s);
   CHECK(*none.healed < 200s);
 }
 
 TEST_CASE("S3: a budget heals only as fast as it leaves room", "[scenario]") {
-  CHECK_FALSE(outage(patience.with(within(15)), 280).healed);  // it drains five a second
-  const outcome too_much = outage(patience.with(within(25)), 280);
+  const test::seed seed(7);
+  CHECK_FALSE(outage(patience.with(within(15)), 280, seed).healed);  // it drains five a second
+  const outcome too_much = outage(patience.with(within(25)), 280, seed);
   CHECK_FALSE(too_much.healed);
   CHECK(too_much.goodput == 0);
 }
 
 TEST_CASE("S3: a queue that serves the newest, or controls the delay, heals within seconds",
           "[scenario]") {
+  const test::seed seed(7);
   const auto order = GENERATE(hf::queue_order::lifo, hf::queue_order::codel);
-  const outcome o = outage(patience.with(once_more), 280, {.order = order});
+  const outcome o = outage(patience.with(once_more), 280, seed, {.order = order});
   REQUIRE(o.healed);
   CHECK(*o.healed <= 45s);
 }
 
 TEST_CASE("S3: dropping what nobody waits for heals in seconds, too", "[scenario]") {
-  const outcome o = outage(patience.with(once_more), 280, {.work_goes_on = false});
+  const test::seed seed(7);
+  const outcome o = outage(patience.with(once_more), 280, seed, {.work_goes_on = false});
   REQUIRE(o.healed);
   CHECK(*o.healed <= 55s);
 }

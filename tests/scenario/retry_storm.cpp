@@ -77,8 +77,7 @@ const hf::retry three_at_once{.max_attempts = 4, .wait = {.base = 0s, .cap = 0s}
 }  // namespace
 
 TEST_CASE("S1: retries without a thought hold a service down for ever", "[scenario]") {
-  const auto seed = GENERATE(7U, 11U, 12U, 13U);
-  CAPTURE(seed);
+  const test::seed seed(GENERATE(7U, 11U, 12U, 13U));
   const outcome o = storm(hf::pipeline().with(hf::timeout{2s}).with(three_at_once), seed);
   CHECK(o.before.of_calls.success() > 0.99);
   CHECK(o.during.of_calls.success() < 0.1);
@@ -92,18 +91,19 @@ TEST_CASE("S1: retries without a thought hold a service down for ever", "[scenar
 }
 
 TEST_CASE("S1: jitter alone does not help, nor does a budget alone", "[scenario]") {
+  const test::seed seed(7);
   SECTION("jitter") {
     const outcome o =
         storm(hf::pipeline()
                   .with(hf::timeout{2s})
                   .with(hf::retry{.max_attempts = 4, .wait = {.base = 500ms, .cap = 20s}}),
-              7);
+              seed);
     CHECK(o.long_after.of_calls.success() < 0.01);
   }
   SECTION("budget") {
     hf::retry retry = three_at_once;
     retry.budget = hf::retry_budget({.ratio = 0.1, .min_per_second = 0});
-    const outcome o = storm(hf::pipeline().with(hf::timeout{2s}).with(retry), 7);
+    const outcome o = storm(hf::pipeline().with(hf::timeout{2s}).with(retry), seed);
     CHECK(o.after.of_calls.success() < 0.01);
     CHECK(o.after.attempts_per_call < 1.15);
   }
@@ -111,7 +111,8 @@ TEST_CASE("S1: jitter alone does not help, nor does a budget alone", "[scenario]
 
 TEST_CASE("S1: errors that come fast are harmless", "[scenario]") {
   // The counterproof: it is the time that hanging requests hold, not their number.
-  test::stage s(7);
+  const test::seed seed(7);
+  test::stage s(seed);
   const hf::testing::service upstream(s.context,
                                       {.slots = 23,
                                        .takes = hf::testing::exponential(200ms),
@@ -119,28 +120,29 @@ TEST_CASE("S1: errors that come fast are harmless", "[scenario]") {
                                                        .until = 120s,
                                                        .share = 0.15,
                                                        .fails = asio::error::connection_reset}},
-                                       .seed = 7});
+                                       .seed = seed});
   const auto pipe = hf::pipeline().with(hf::timeout{2s}).with(three_at_once);
   hf::testing::call_log log(s.time.now());
   hf::testing::start(
       s.context,
-      hf::testing::closed_loop{.sessions = 1000, .think = 10s, .lasting = 120s, .seed = 7},
+      hf::testing::closed_loop{.sessions = 1000, .think = 10s, .lasting = 120s, .seed = seed},
       [&] { return pipe(upstream); }, log);
   s.run();
   CHECK(log.between(60s, 120s).success() > 0.99);
 }
 
 TEST_CASE("S1: where sessions think too little, a service cannot get stuck", "[scenario]") {
+  const test::seed seed(7);
   // 200 of them, each of whose calls takes 8 s at the worst, make no more than 80 attempts a second
   // then; the service can serve 115.
-  const outcome o = storm(hf::pipeline().with(hf::timeout{2s}).with(three_at_once), 7, 2s, 200);
+  const outcome o = storm(hf::pipeline().with(hf::timeout{2s}).with(three_at_once), seed, 2s, 200);
   CHECK(o.long_after.of_calls.success() > 0.99);
 }
 
 TEST_CASE("S1: the standard stack keeps serving, and is back within ten seconds", "[scenario]") {
-  const auto seed = GENERATE(7U, 11U, 12U, 13U);
+  const test::seed seed(GENERATE(7U, 11U, 12U, 13U));
   const auto concurrency = GENERATE(25U, 32U, 60U);
-  CAPTURE(seed, concurrency);
+  CAPTURE(concurrency);
   const hf::standard_options options{.name = "upstream", .concurrency = concurrency};
   const outcome o = storm(hf::standard(options), seed);
   for (const phase& p : {o.before, o.during, o.recovery, o.after, o.long_after}) {

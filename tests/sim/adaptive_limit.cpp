@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "../support/seed.hpp"
 #include "server.hpp"
 
 namespace {
@@ -107,8 +108,8 @@ TEST_CASE(
   const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
                                   hf::limit_algorithm::aimd);
   const auto kind = GENERATE(lengths::exponential, lengths::constant);
-  const auto seed = GENERATE(range(1u, 5u));
-  CAPTURE(to_string(algorithm), kind == lengths::constant, seed);
+  const test::seed seed(GENERATE(range(1u, 5u)));
+  CAPTURE(to_string(algorithm), kind == lengths::constant);
   bench b(options_of(algorithm), 20, 800, kind, seed);
 
   // Ten seconds after each change everything is as it should be, for a minute.
@@ -138,8 +139,9 @@ TEST_CASE("adaptive limit: an hour of overload does not make it drift", "[sim]")
   const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
                                   hf::limit_algorithm::aimd);
   const auto kind = GENERATE(lengths::exponential, lengths::constant);
+  const test::seed seed(3);
   CAPTURE(to_string(algorithm), kind == lengths::constant);
-  bench b(options_of(algorithm), 20, 480, kind, 3);
+  bench b(options_of(algorithm), 20, 480, kind, seed);
   b.run_for(30s);
   std::vector<unsigned> limits;
   while (limits.size() < 3570) {
@@ -162,8 +164,9 @@ TEST_CASE("adaptive limit: an hour of overload does not make it drift", "[sim]")
 
 TEST_CASE("adaptive limit: a start far too high is found out", "[sim]") {
   const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas);
+  const test::seed seed(1);
   CAPTURE(to_string(algorithm));
-  bench b({.algorithm = algorithm, .initial_limit = 200}, 5, 200, lengths::exponential, 1);
+  bench b({.algorithm = algorithm, .initial_limit = 200}, 5, 200, lengths::exponential, seed);
   b.run_for(60s);
   b.run_for(30s);
   const auto calls = b.last(30s);
@@ -174,8 +177,9 @@ TEST_CASE("adaptive limit: a start far too high is found out", "[sim]") {
 TEST_CASE("adaptive limit: a service that is slower than before is not taken for a full one",
           "[sim]") {
   const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas);
+  const test::seed seed(1);
   CAPTURE(to_string(algorithm));
-  bench b({.algorithm = algorithm}, 20, 800, lengths::exponential, 1);
+  bench b({.algorithm = algorithm}, 20, 800, lengths::exponential, seed);
   b.run_for(60s);
   b.service_time = 150ms;  // a third of the capacity is left, and the same number of places
   b.run_for(60s);
@@ -192,8 +196,9 @@ TEST_CASE("adaptive limit: a service that is slower than before is not taken for
 TEST_CASE("adaptive limit: light traffic is never turned away", "[sim]") {
   const auto algorithm = GENERATE(hf::limit_algorithm::gradient, hf::limit_algorithm::vegas,
                                   hf::limit_algorithm::aimd);
+  const test::seed seed(5);
   CAPTURE(to_string(algorithm));
-  bench b(options_of(algorithm), 20, 100, lengths::exponential, 5);  // five in flight
+  bench b(options_of(algorithm), 20, 100, lengths::exponential, seed);  // five in flight
   b.run_for(10min);
   CHECK(b.core.refused() == 0);
   // Nor does a limit that nobody uses grow without end.

@@ -42,7 +42,7 @@ outcome burst(hf::queue_order order, std::uint64_t seed) {
 }  // namespace
 
 TEST_CASE("sim: controlled delay serves as many as a plain queue, and serves them soon", "[sim]") {
-  const auto seed = GENERATE(1U, 2U, 3U);
+  const test::seed seed(GENERATE(1U, 2U, 3U));
   const outcome plain = burst(hf::queue_order::fifo, seed);
   const outcome codel = burst(hf::queue_order::codel, seed);
   const auto served_in_time = [](const outcome& o, hf::duration limit) {

@@ -8,9 +8,13 @@
 #include <exception>
 #include <holdfast/testing/virtual_time.hpp>
 
-/// Runs a coroutine `body(virtual_time&) -> awaitable<void>` to its end, in virtual time.
+#include "seed.hpp"
+
+/// Runs a coroutine `body(virtual_time&) -> awaitable<void>` to its end, in virtual time. A failure
+/// says the seed; one that is not given can be replaced by the environment.
 template <class Body>
-void in_virtual_time(Body body, std::uint64_t seed = 1) {
+void in_virtual_time(Body body, std::uint64_t seed = holdfast::testing::seed_or(1)) {
+  const test::seed_note note(seed);
   boost::asio::io_context ctx{1};
   holdfast::testing::virtual_time time{ctx, seed};
   bool ended = false;

@@ -11,6 +11,8 @@
 #include <holdfast/testing/virtual_time.hpp>
 #include <utility>
 
+#include "seed.hpp"
+
 namespace test {
 
 namespace hf = holdfast;
@@ -38,10 +40,11 @@ asio::awaitable<void> expect_answer(asio::awaitable<hf::result<T>> operation, T 
 }
 
 /// An `io_context` in virtual time, and a count of what runs on it. An exception out of a scene,
-/// a failed REQUIRE too, comes out of `run`.
+/// a failed REQUIRE too, comes out of `run`. A failure says the seed; one that is not given can be
+/// replaced by the environment.
 class stage {
  public:
-  explicit stage(std::uint64_t seed = 1) : time(context, seed) {}
+  explicit stage(std::uint64_t seed = hf::testing::seed_or(1)) : note(seed), time(context, seed) {}
 
   /// Starts a scene: a function that returns `awaitable<void>`. It is kept until it has ended.
   template <class Scene>
@@ -67,6 +70,7 @@ class stage {
 
   hf::duration elapsed() const { return time.now() - began; }
 
+  seed_note note;
   asio::io_context context{1};
   hf::testing::virtual_time time;
   int running = 0;

@@ -7,6 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "../support/seed.hpp"
+
 namespace hf = holdfast;
 using hf::breaker_cause;
 using hf::breaker_state;
@@ -329,7 +331,7 @@ struct reference {
 }  // namespace
 
 TEST_CASE("model check against a plain breaker", "[breaker]") {
-  const auto seed = GENERATE(range(1u, 121u));
+  const test::seed seed(GENERATE(range(1u, 121u)));
   std::mt19937_64 random(seed);
   const auto below = [&](std::uint64_t n) { return random() % n; };
   hf::circuit_breaker_options o;

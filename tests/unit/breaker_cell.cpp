@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "../support/breaker_calls.hpp"
+#include "../support/seed.hpp"
 
 using namespace test;
 using hf::detail::breaker_cell;
@@ -28,7 +29,7 @@ TEST_CASE("cell: at most 256 bytes, and in fact two cache lines", "[breaker_cell
 }
 
 TEST_CASE("cell: behaves as a named breaker does, call by call", "[breaker_cell]") {
-  const auto seed = GENERATE(range(1u, 61u));
+  const test::seed seed(GENERATE(range(1u, 61u)));
   std::mt19937_64 random(seed);
   const auto below = [&](std::uint64_t n) { return random() % n; };
   hf::circuit_breaker_options o;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../support/customer.hpp"
+#include "../support/seed.hpp"
 
 namespace hf = holdfast;
 namespace asio = boost::asio;
@@ -152,7 +153,7 @@ TEST_CASE("a wait that has ended otherwise is passed over", "[bulkhead]") {
 }
 
 TEST_CASE("bulkhead model check", "[bulkhead]") {
-  const auto seed = GENERATE(range(1u, 41u));
+  const test::seed seed(GENERATE(range(1u, 41u)));
   std::mt19937_64 random(seed);
   asio::io_context context{1};
   const auto limit = static_cast<unsigned>(1 + random() % 4);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../support/customer.hpp"
+#include "../support/seed.hpp"
 
 namespace hf = holdfast;
 namespace asio = boost::asio;
@@ -467,7 +468,7 @@ TEST_CASE("who waits for the end hears of it with the last permit", "[bulkhead]"
 }
 
 TEST_CASE("queue model check: weights, orders, a limit that changes", "[bulkhead]") {
-  const auto seed = GENERATE(range(1U, 61U));
+  const test::seed seed(GENERATE(range(1U, 61U)));
   std::mt19937_64 random(seed);
   const auto below = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
   asio::io_context context{1};

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// What simulations are summed up from: the log of their calls, and their dice.
+// What simulations are made of: the log of their calls, their dice, and their seed.
 #include <catch2/catch_all.hpp>
+#include <cstdlib>
+#include <holdfast/invalid_options.hpp>
 #include <holdfast/testing/call_log.hpp>
 #include <holdfast/testing/dice.hpp>
+#include <holdfast/testing/seed.hpp>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "../support/seed.hpp"
 
 namespace hf = holdfast;
 using hf::testing::call_log;
@@ -16,6 +24,23 @@ constexpr hf::time_point origin{1h};
 void add(call_log& log, hf::duration began, hf::duration took, bool good = true) {
   log.end(log.begin(origin + began), origin + began + took, good);
 }
+
+/// Sets the variable, and puts it back as it was.
+class environment {
+ public:
+  explicit environment(const char* seed) {
+    if (const char* const before = std::getenv("HOLDFAST_SEED")) before_ = before;
+    set(seed);
+  }
+  ~environment() { set(before_ ? before_->c_str() : nullptr); }
+  environment(const environment&) = delete;
+
+ private:
+  static void set(const char* seed) {
+    seed ? ::setenv("HOLDFAST_SEED", seed, 1) : ::unsetenv("HOLDFAST_SEED");
+  }
+  std::optional<std::string> before_;
+};
 
 }  // namespace
 
@@ -57,26 +82,6 @@ TEST_CASE("percentiles are values that calls took, and exact", "[call_log]") {
   CHECK(one.between(0s, 1s).p99 == 7ms);
 }
 
-TEST_CASE("a series says of each span what between says of it", "[call_log]") {
-  call_log log(origin);
-  dice d(3);
-  for (int i = 0; i < 5000; ++i) {
-    add(log, d.exponential(20s), d.exponential(2s), d.hits(0.8));
-    if (i % 100 == 0) log.begin(origin + d.exponential(20s));
-  }
-  const auto series = log.series(7s, 60s);
-  REQUIRE(series.size() == 9);
-  for (std::size_t i = 0; i < series.size(); ++i) {
-    const auto s = log.between(i * 7s, std::min<hf::duration>((i + 1) * 7s, 60s));
-    CHECK(series[i].begun == s.begun);
-    CHECK(series[i].calls == s.calls);
-    CHECK(series[i].good == s.good);
-    CHECK(series[i].p50 == s.p50);
-    CHECK(series[i].p99 == s.p99);
-    CHECK(series[i].longest == s.longest);
-  }
-}
-
 TEST_CASE("dice: the same seed, the same draws, everywhere", "[dice]") {
   dice d(1);
   // The engine's sequence is the standard's; what is made of it must not depend on a library.
@@ -101,4 +106,24 @@ TEST_CASE("dice: what they give is what they say", "[dice]") {
   }
   CHECK(sum / draws == Catch::Approx(1.0).margin(0.02));
   CHECK(hits == Catch::Approx(0.15 * draws).margin(0.01 * draws));
+}
+
+TEST_CASE("seed: the environment's, where there is one", "[seed]") {
+  using hf::testing::seed_or;
+  {
+    const environment none(nullptr);
+    CHECK(seed_or(3) == 3);
+  }
+  {
+    const environment given("18446744073709551615");
+    CHECK(seed_or(3) == std::numeric_limits<std::uint64_t>::max());
+  }
+  const environment wrong(GENERATE("", "x", "7x", "-1", "18446744073709551616"));
+  CHECK_THROWS_AS(seed_or(3), hf::invalid_options);
+}
+
+// Fails, so that a test can look at what it says: unit_call_log "[fails]"
+TEST_CASE("seed: a failure says it", "[.][fails]") {
+  const test::seed seed(3);
+  FAIL("drew " << dice(seed).raw());
 }

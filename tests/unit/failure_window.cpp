@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../support/timed_window.hpp"
+#include "../support/seed.hpp"
 
 namespace hf = holdfast;
 using test::small_window;
@@ -68,7 +69,7 @@ TEMPLATE_TEST_CASE("clear forgets everything", "[failure_window]",
 
 TEMPLATE_TEST_CASE("model check against a list of all entries", "[failure_window]",
                    striped_window, small_window) {
-  const auto seed = GENERATE(range(1u, 31u));
+  const test::seed seed(GENERATE(range(1u, 31u)));
   std::mt19937_64 random(seed);
   const hf::duration window = GENERATE(as<hf::duration>(), 10ns, 1ms, 10s, 24h);
   TestType w(window);

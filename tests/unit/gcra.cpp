@@ -5,6 +5,8 @@
 #include <random>
 #include <vector>
 
+#include "../support/seed.hpp"
+
 namespace hf = holdfast;
 using namespace std::chrono_literals;
 using hf::detail::booking;
@@ -104,7 +106,7 @@ TEST_CASE("an interval that must be rounded makes the rate slower by next to not
 }
 
 TEST_CASE("a schedule is a token bucket", "[gcra]") {
-  const auto seed = GENERATE(range(1u, 31u));
+  const test::seed seed(GENERATE(range(1u, 31u)));
   std::mt19937_64 random(seed);
   const std::uint32_t rates[] = {1, 3, 7, 10, 21, 63, 100, 450, 9000};
   const hf::duration periods[] = {1ms, 1s, 60s, 1h};
@@ -133,7 +135,7 @@ TEST_CASE("a schedule is a token bucket", "[gcra]") {
 }
 
 TEST_CASE("bug 31: rounding never lets a permit in, at any rate", "[conformance][gcra]") {
-  const auto seed = GENERATE(range(1u, 41u));
+  const test::seed seed(GENERATE(range(1u, 41u)));
   std::mt19937_64 random(seed);
   const limiter_plan p(options{.permits = static_cast<std::uint32_t>(1 + random() % 1'000'000),
                                .period = hf::duration(static_cast<std::int64_t>(
@@ -154,7 +156,7 @@ TEST_CASE("bug 31: rounding never lets a permit in, at any rate", "[conformance]
 }
 
 TEST_CASE("a clock that is behind never lets a permit in early", "[gcra]") {
-  const auto seed = GENERATE(range(1u, 31u));
+  const test::seed seed(GENERATE(range(1u, 31u)));
   std::mt19937_64 random(seed);
   constexpr hf::duration tick = 4ms;
   const bool roomy = seed % 2 == 0;

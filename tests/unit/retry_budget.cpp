@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "../support/seed.hpp"
+
 namespace hf = holdfast;
 using namespace std::chrono_literals;
 using hf::budget_mode;
@@ -70,7 +72,7 @@ TEST_CASE("striped counters lose nothing, with more threads than lines too", "[b
 }
 
 TEST_CASE("window samples against every event's own time", "[budget]") {
-  const auto seed = GENERATE(range(1u, 11u));
+  const test::seed seed(GENERATE(range(1u, 11u)));
   std::mt19937_64 random(seed);
   const hf::duration window = 320ns + hf::duration(random() % 32);
   const hf::duration used = window / 32 * 32;
@@ -155,7 +157,7 @@ TEST_CASE("ratio: what was drawn is remembered for the time to live at least", "
 }
 
 TEST_CASE("ratio: never overdrawn in any span of the time to live", "[budget]") {
-  const auto seed = GENERATE(range(1u, 21u));
+  const test::seed seed(GENERATE(range(1u, 21u)));
   std::mt19937_64 random(seed);
   const double ratio = static_cast<double>(random() % 12) / 10;
   const double floor = static_cast<double>(random() % 4);
@@ -235,7 +237,7 @@ TEST_CASE("tokens: never below none", "[budget]") {
 
 TEST_CASE("tokens: as gRPC counts, whatever comes", "[budget]") {
   // The rule of the proposal in plain words, beside ours.
-  const auto seed = GENERATE(range(1u, 11u));
+  const test::seed seed(GENERATE(range(1u, 11u)));
   std::mt19937_64 random(seed);
   retry_budget b({.mode = budget_mode::tokens, .max_tokens = 20, .token_ratio = 0.25});
   double tokens = 20;
@@ -328,7 +330,7 @@ TEST_CASE("reconfigure: what was paid and drawn stays", "[budget]") {
 }
 
 TEST_CASE("reconfigure: no schedule of changes overdraws", "[budget]") {
-  const auto seed = GENERATE(range(1u, 11u));
+  const test::seed seed(GENERATE(range(1u, 11u)));
   std::mt19937_64 random(seed);
   hf::retry_budget_options o{.ratio = 0.5, .ttl = 8s, .min_per_second = 0};
   retry_budget b(o);

@@ -14,7 +14,7 @@ struct call_summary {
   std::uint64_t begun = 0;  ///< Calls that began in it.
   std::uint64_t calls = 0;  ///< Those that ended in it.
   std::uint64_t good = 0;   ///< Of these, the ones that ended with a value.
-  duration p50{0};          ///< How long they took, the bad ones too; exact.
+  duration p50{0};          ///< How long they took, the bad ones too.
   duration p99{0};
   duration longest{0};
 
@@ -24,7 +24,8 @@ struct call_summary {
   }
 };
 
-/// When each call of a simulation began and ended, and how: 24 bytes for each. Times are given
+/// When each call of a simulation began and ended, and how: 24 bytes for each, for sums of any span
+/// whose percentiles are exact. Where that is too much, there is `call_series`. Times are given
 /// since `origin`. Thread safety: none.
 class call_log {
  public:
@@ -36,9 +37,6 @@ class call_log {
 
   /// Sums up what began, and what ended, from `from` on and before `until`.
   call_summary between(duration from, duration until) const;
-
-  /// The same for one span of `step` after the other, up to `until`.
-  std::vector<call_summary> series(duration step, duration until) const;
 
   /// How many calls have not ended.
   std::uint64_t unfinished() const noexcept { return entries_.size() - ended_; }

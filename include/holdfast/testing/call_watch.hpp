@@ -19,6 +19,7 @@ struct watched_calls {
   std::uint64_t running = 0;         ///< Attempts that have not ended: none, once all is at rest.
   std::uint64_t most_running = 0;    ///< The most that ran at once: what a bulkhead bounds.
   std::uint64_t after_deadline = 0;  ///< Attempts that began when their deadline had come: none.
+  std::uint64_t past_deadline = 0;   ///< Attempts that ended after it: none that heed it.
   unsigned most_attempts = 0;        ///< The highest `call_context::attempt()`.
 };
 
@@ -29,7 +30,8 @@ struct watched_calls {
 ///     co_await guard(watch.around(call));
 ///     CHECK(watch.seen().most_running <= 8);
 ///
-/// A handle: copies are the same watch, and the calls keep it alive. Thread safety: none.
+/// Deadlines are those of `call_context`. A handle: copies are the same watch, and the calls keep it
+/// alive. Thread safety: none.
 class call_watch {
  public:
   const watched_calls& seen() const noexcept { return *seen_; }
@@ -55,6 +57,11 @@ class call_watch {
     attempt(const attempt&) = delete;
     ~attempt() { --seen_->running; }
 
+    /// It has ended, and was not dropped with its executor, when there is no time any more.
+    void end(const call_context& context) noexcept {
+      seen_->past_deadline += context.now() > context.deadline();
+    }
+
    private:
     std::shared_ptr<watched_calls> seen_;
   };
@@ -73,8 +80,20 @@ class call_watch {
     using awaitable = decltype(start(std::declval<const Call&>(), std::declval<call_context&>()));
 
     awaitable operator()(call_context& context) const {
-      const attempt under_way(seen, context);
-      co_return co_await start(call, context);
+      attempt under_way(seen, context);
+      try {
+        if constexpr (std::is_void_v<typename awaitable::value_type>) {
+          co_await start(call, context);
+          under_way.end(context);
+        } else {
+          typename awaitable::value_type outcome = co_await start(call, context);
+          under_way.end(context);
+          co_return outcome;
+        }
+      } catch (...) {
+        under_way.end(context);
+        throw;
+      }
     }
 
     std::shared_ptr<watched_calls> seen;
