@@ -454,7 +454,12 @@ TEST_CASE("whatever the rate and however coarse the clock, nobody is early, and 
     std::uint64_t booked = 0;
     std::int64_t last_mark = 0;
     for (const op& x :
-         *any_ops({{8, k::pass_time}, {8, k::take}, {8, k::book}, {2, k::cancel}, {3, k::settle}, {1, k::hold}})) {
+         *any_ops({{8, k::pass_time},
+                   {8, k::take},
+                   {8, k::book},
+                   {2, k::cancel},
+                   {3, k::settle},
+                   {1, k::hold}})) {
       const std::uint32_t units = r.units(x);
       const hf::duration rounding(static_cast<std::int64_t>(booked / 63) + 1);
       if (x.what == k::pass_time) {

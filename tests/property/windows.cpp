@@ -658,7 +658,9 @@ TEST_CASE("a throttle turns away as its rule says of the calls of its window",
       return static_cast<double>(std::ranges::count_if(
           all, [&](const event& e) { return e.what == what && e.part > part - 32; }));
     };
-    const auto wishes = [&] { return std::max(count(event::asked_for) - count(event::unsaid), 0.0); };
+    const auto wishes = [&] {
+      return std::max(count(event::asked_for) - count(event::unsaid), 0.0);
+    };
     const auto share = [&] {
       if (wishes() < o.min_per_second * std::chrono::duration<double>(o.window).count()) return 0.0;
       const double rule = (wishes() - o.multiplier * count(event::accepted)) / (wishes() + 1);
