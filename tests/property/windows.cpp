@@ -831,3 +831,39 @@ TEST_CASE("a shedder judges each window, and moves by the share that it says",
   });
   CHECK(held);
 }
+
+TEST_CASE("a tenant holds at most so many times what is left", "[load_shedder][property]") {
+  const bool held = test::holds("shares", few, [] {
+    using shares_type = hf::detail::tenant_shares;
+    shares_type shares;
+    unsigned capacity = test::number(0, 20);
+    const unsigned burst = test::number(1, 4);
+    const auto tenant = [](unsigned n) { return (std::uint64_t{n % 8} + 1) << 32 | 5; };
+    std::map<std::uint64_t, unsigned> holds;
+    std::vector<std::pair<std::uint64_t, shares_type::place>> out;
+    for (const step& s : test::any_steps()) {
+      const std::uint64_t who = tenant(s.a);
+      const auto all = static_cast<unsigned>(out.size());
+      if (s.what % 40 == 0) {
+        capacity = s.b % 20;
+      } else if (s.what % 5 == 0) {
+        out.emplace_back(0, shares.take_for_nobody());
+      } else if (s.what % 5 < 3 || out.empty()) {
+        const auto place = shares.take(who, capacity, burst);
+        const bool may = all < capacity && holds[who] < (capacity - all) * burst;
+        RC_ASSERT((place != shares_type::none) == may);
+        if (!may) continue;
+        out.emplace_back(who, place);
+        ++holds[who];
+      } else {
+        const auto [whose, place] = test::take_out(out, s.b % out.size());
+        shares.give_back(place);
+        shares.give_back(shares_type::none);
+        if (whose != 0) --holds[whose];
+      }
+      RC_ASSERT(shares.total() == out.size());
+      for (const auto& [one, n] : holds) RC_ASSERT(shares.held(one) == n);
+    }
+  });
+  CHECK(held);
+}
