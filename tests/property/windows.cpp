@@ -378,7 +378,7 @@ TEST_CASE("a live percentile is exact to an eighth, and of half a window at leas
     for (const step& s : test::any_steps()) {
       switch (s.what % 4) {
         case 0: now += window * (s.a % 40) / 60; break;
-        case 1: now += hf::duration(s.a); break;
+        case 1: now = s.a % 3 == 0 && good_until ? std::max(now, *good_until) : now + 1ns; break;
         default:
           tracker.record(some_latency(s), now);
           hf::detail::hedge_core::record(rules, some_latency(s), now);
@@ -559,6 +559,7 @@ TEST_CASE("a budget by ratio is never overdrawn, in no span as long as its time 
           RC_ASSERT(spent <= ratio * paid + floor());
         }
       }
+      if (s.b % 4 != 0) continue;  // to look is to count anew
       const hf::retry_budget_snapshot is = core.snapshot(now);
       RC_ASSERT(is.mode == hf::budget_mode::ratio);
       RC_ASSERT(is.calls_in_window == calls_known());
@@ -713,13 +714,15 @@ TEST_CASE("a throttle turns away as its rule says of the calls of its window",
           if (s.a % 9 > 3) judge();
         }
       }
+      RC_ASSERT(core.rejected() == rejected);
+      RC_ASSERT(std::abs(core.rejection() - share()) < 1e-12);
+      if (s.b % 4 != 0) continue;  // to look is to go on to the part of this moment
       const hf::throttle_snapshot is = core.snapshot(now);
       part = std::max(part, part_of(now, o.window));
       RC_ASSERT(is.requests == static_cast<std::uint64_t>(wishes()));
       RC_ASSERT(is.accepts == static_cast<std::uint64_t>(count(event::accepted)));
       RC_ASSERT(std::abs(is.rejection - share()) < 1e-12);
       RC_ASSERT(is.rejected == rejected);
-      RC_ASSERT(core.rejected() == rejected);
     }
   });
   CHECK(held);
@@ -737,6 +740,7 @@ TEST_CASE("a shedder judges each window, and moves by the share that it says",
     o.minimum_calls = test::number(0, 20);
     o.decrease = test::number(1, 20) / 20.0;
     o.increase = test::number(1, 20) / 20.0;
+    const bool at_threshold = test::maybe(0.2);  // which is not above it
     core_type core(o);
     hf::time_point now = start;
     std::optional<hf::time_point> window_ends;
@@ -806,7 +810,8 @@ TEST_CASE("a shedder judges each window, and moves by the share that it says",
         if (over()) judge();
       } else {
         const bool away = s.what % 11 == 2;
-        const hf::duration d = hf::duration(1024 * 10) * (s.b % 500);
+        const hf::duration d =
+            at_threshold ? o.threshold : hf::duration(1024 * 10) * (s.b % 500);
         away ? core.add_turned_away(now) : core.add_sample(d, now);
         samples.push_back(away ? o.threshold * 10 : d);
         if (over() || samples.size() >= o.window_calls) judge();
