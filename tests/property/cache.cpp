@@ -281,7 +281,7 @@ rc::Gen<std::vector<op>> any_ops() {
                                             {4, k::erase},
                                             {1, k::clear},
                                             {2, k::reconfigure}}),
-              *rc::gen::inRange(0u, 1000u), *rc::gen::inRange(0u, 1000u)};
+              *test::below(0u, 1000u), *test::below(0u, 1000u)};
   });
   return rc::gen::container<std::vector<op>>(one);
 }

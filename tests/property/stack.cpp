@@ -41,10 +41,11 @@ struct act {
 };
 
 constexpr int wait_please = -1;
+constexpr hf::duration silence = 7ms;
 
 struct asks_for_silence {
   hf::classification operator()(const int& value) const {
-    if (value == wait_please) return {hf::verdict::throttled, 7ms};
+    if (value == wait_please) return {hf::verdict::throttled, silence};
     return hf::verdict::success;
   }
 };
@@ -163,6 +164,7 @@ struct world {
   hf::hedge beside{p.beside};
   hf::testing::call_watch watch;
   std::vector<hf::time_point> attempts;
+  std::vector<hf::time_point> asked_for_silence;
   std::deque<operation> operations;
 };
 
@@ -179,7 +181,7 @@ asio::awaitable<void> run(world& w, operation& o, const Pipeline& pipe) {
     }
     switch (a.how) {
       case act::answers: co_return 7;
-      case act::says_wait: co_return wait_please;
+      case act::says_wait: w.asked_for_silence.push_back(w.time.now()); co_return wait_please;
       case act::fails: throw boost::system::system_error(asio::error::connection_reset);
       case act::throws: throw std::runtime_error("no");
     }
@@ -254,6 +256,15 @@ void check_rate(const world& w) {
   }
 }
 
+/// Who was asked for silence kept it.
+void check_silence(const world& w) {
+  for (const hf::time_point asked : w.asked_for_silence) {
+    for (const hf::time_point attempt : w.attempts) {
+      RC_ASSERT((attempt <= asked || attempt >= asked + silence));
+    }
+  }
+}
+
 template <class Pipeline>
 void play(world& w, const Pipeline& pipe, unsigned most_attempts) {
   const auto some = rc::gen::exec([&w] { return client(w.p); });
@@ -278,7 +289,7 @@ void play(world& w, const Pipeline& pipe, unsigned most_attempts) {
 
 TEST_CASE("attempts under a limiter, a breaker and a bulkhead, retried until a deadline",
           "[stack][property]") {
-  const bool held = test::holds("inner", {.count = 1000, .size = 16}, [] {
+  const bool held = test::holds("inner", {.count = 3000, .size = 16}, [] {
     world w(*rc::gen::exec([] { return plan(true); }));
     hf::retry again = w.p.again;
     again.budget = w.budget;
@@ -292,15 +303,17 @@ TEST_CASE("attempts under a limiter, a breaker and a bulkhead, retried until a d
                           .with(w.p.all)
                           .fallback(-2);
     play(w, pipe, again.max_attempts);
-    if (!w.p.detaches) RC_ASSERT(w.watch.seen().most_running <= w.p.places.limit);
     check_rate(w);
+    if (w.p.detaches) return;  // what is left behind is not heard
+    RC_ASSERT(w.watch.seen().most_running <= w.p.places.limit);
+    check_silence(w);
   });
   CHECK(held);
 }
 
 TEST_CASE("hedged attempts, retried, under a bulkhead and a limiter for the whole",
           "[stack][property]") {
-  const bool held = test::holds("outer", {.count = 1000, .size = 16}, [] {
+  const bool held = test::holds("outer", {.count = 3000, .size = 16}, [] {
     world w(*rc::gen::exec([] { return plan(false); }));
     hf::retry again = w.p.again;
     again.budget = w.budget;
