@@ -39,7 +39,7 @@ void calls_in_flight::add_older(std::uint64_t generation, std::uint64_t n) noexc
   }
 }
 
-bool calls_in_flight::take_one(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
+bool calls_in_flight::take_one(sync::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
   std::uint64_t seen = word.load(std::memory_order_relaxed);
   while (tag_of(seen) == mine && (seen & count_mask) != 0) {
     if (word.compare_exchange_weak(seen, seen - 1, std::memory_order_relaxed)) return true;
