@@ -151,11 +151,12 @@ struct closed_and_drained : with_bulkhead {
   void thread(unsigned n) override {
     if (n == 0) {
       core.close();
-      MUST(!core.try_acquire() || admitted_late());
+      MUST(!core.try_acquire());
       hf::detail::drain_wait w;
       w.wait.prepare(time, {});
       core.join(w);
-      w.wait.start(hf::never, model::resumed_by_bell{&bells[n]});
+      const model::payload frame;
+      w.wait.start(hf::never, model::resumed_by_bell{&bells[n], &frame});
       bells[n].wait();
       core.leave(w);
       MUST(w.wait.finish() == wait_end::granted);
@@ -169,7 +170,6 @@ struct closed_and_drained : with_bulkhead {
       core.release();
     }
   }
-  bool admitted_late() { return false; }
 };
 
 /// Of a full queue the one that makes room hears of it once, and whoever stays is served.
