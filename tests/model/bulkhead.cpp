@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/execution_context.hpp>
 #include <holdfast/detail/bulkhead_core.hpp>
+#include <optional>
 
 #include "waiter.hpp"
 
@@ -177,6 +178,31 @@ struct all_who_fit : with_bulkhead {
   }
 };
 
+/// A permit that comes back while somebody waits is his: nobody overtakes him.
+struct nobody_overtakes : with_bulkhead {
+  nobody_overtakes() : with_bulkhead({.limit = 1, .queue = 1}) {}
+  std::optional<waiter> first;
+  void before() override {
+    MUST(core.try_acquire());
+    first.emplace(bells[1]).open(time);
+    first->place.until = hf::never;
+    MUST(core.acquire_or_enqueue(first->place, start) == admission::queued);
+  }
+  void thread(unsigned n) override {
+    if (n == 0) {
+      core.release();
+    } else if (n == 1) {
+      MUST(first->wait() == wait_end::granted);
+    } else {
+      MUST(!core.try_acquire());
+    }
+  }
+  void after() override {
+    core.release();
+    with_bulkhead::after();
+  }
+};
+
 /// A permit more serves one who waits; a limit that sinks below what is out serves nobody.
 struct resized : with_bulkhead {
   resized() : with_bulkhead({.limit = 1, .queue = 2}) {}
@@ -279,6 +305,7 @@ int main(int argc, char** argv) {
   e.explore<destroyed_passes_it_on>("who is destroyed passes it on", 10'000);
   e.explore<lighter_ones_follow>("lighter ones follow", 10'000);
   e.explore<all_who_fit>("all who fit", 10'000);
+  e.explore<nobody_overtakes>("nobody overtakes", 10'000);
   e.explore<resized>("resized", 10'000);
   e.explore<closed_and_drained>("closed and drained", 10'000);
   e.explore<drained_and_closed>("drained and closed", 10'000);
