@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
-#include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/detail/bulkhead_core.hpp>
 
 namespace holdfast::detail {
 
 // What a call finds.
 
-admission bulkhead_core::acquire_or_enqueue(operation& op, unsigned weight, turn*& place,
-                                            time_point now) {
-  turn& wish = op.prepare_wait();  // may allocate: before anything is counted
+admission bulkhead_core::acquire_or_enqueue(turn& wish, time_point now) {
   wish.since = now;
-  wish.weight = weight;
-  wish.rank = std::min(op.priority(), priority::background);
   wish.refused = false;
   resumption evicted;
   admission a{};
@@ -19,8 +15,7 @@ admission bulkhead_core::acquire_or_enqueue(operation& op, unsigned weight, turn
     const std::lock_guard lock(mutex_);
     a = admit(wish, now, evicted);
     if (a == admission::queued) {
-      op.wait_until = std::min(op.limit.at, saturating_add(now, longest_wait()));
-      place = &wish;
+      wish.until = std::min(wish.until, saturating_add(now, longest_wait()));
     }
   }
   if (evicted) evicted.post();
@@ -94,8 +89,9 @@ void bulkhead_core::serve_one(resumption& resumed) noexcept {
   if (turn* const w = next_turn()) {
     word_.fetch_sub(waiting_one + w->weight, std::memory_order_relaxed);
     unlink(*w);
-    // Fails where the wait has ended otherwise; that operation has yet to leave the queue.
-    if (!w->wait.grant(resumed)) word_.fetch_add(w->weight, std::memory_order_release);
+    // Fails where the wait has ended otherwise; that operation has yet to leave the queue. Relaxed:
+    // nobody has done anything with the permit.
+    if (!w->wait.grant(resumed)) word_.fetch_add(w->weight, std::memory_order_relaxed);
   } else {
     drain_wait& d = *drains_;
     remove(d);

@@ -2,13 +2,12 @@
 #ifndef HOLDFAST_DETAIL_BREAKER_MACHINE_HPP
 #define HOLDFAST_DETAIL_BREAKER_MACHINE_HPP
 
-#include <atomic>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/breaker_permit.hpp>
 #include <holdfast/detail/breaker_rules.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/policy/breaker_snapshot.hpp>
 #include <holdfast/verdict.hpp>
-#include <mutex>
 
 namespace holdfast::detail {
 
@@ -44,7 +43,8 @@ class breaker_machine : public Store {
 
   /// Takes the admission of a plain call back, which went well. True: the rates are to be judged.
   [[gnu::always_inline]] bool count_good(const breaker_permit& permit, time_point now) noexcept {
-    if (word_.load(std::memory_order_acquire) != permit.word) return false;
+    // Relaxed: who was given this permit has acquired its word.
+    if (word_.load(std::memory_order_relaxed) != permit.word) return false;
     // Nothing is written where nothing changes: the line stays shared between the processors.
     if (consecutive_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
       consecutive_.store(0, std::memory_order_relaxed);
@@ -109,9 +109,9 @@ class breaker_machine : public Store {
   breaker_window window(std::uint64_t word, time_point now) const noexcept;
   double share_locked(breaker_state s) const;
 
-  std::atomic<unsigned> consecutive_{0};        // bad calls in a row; fills a gap in a small store
-  std::atomic<std::uint64_t> word_{0};  // the state in the low bits, the number of changes above
-  std::atomic<time_point::rep> open_until_{0};  // meaningful while open
+  sync::atomic<unsigned> consecutive_{0};        // bad calls in a row; fills a gap in a small store
+  sync::atomic<std::uint64_t> word_{0};  // the state in the low bits, the number of changes above
+  sync::atomic<time_point::rep> open_until_{0};  // meaningful while open
 };
 
 }  // namespace holdfast::detail

@@ -2,13 +2,13 @@
 #ifndef HOLDFAST_DETAIL_RESUMPTION_HPP
 #define HOLDFAST_DETAIL_RESUMPTION_HPP
 
-#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <cstddef>
 #include <holdfast/detail/post_memory.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -35,7 +35,7 @@ class resumption {
   }
 
   /// Counts down when the handler has been posted or destroyed.
-  void hold(std::atomic<unsigned>& pins) noexcept { pins_ = &pins; }
+  void hold(sync::atomic<unsigned>& pins) noexcept { pins_ = &pins; }
 
   /// Takes the handler, or throws and leaves it as it is.
   template <class Handler>
@@ -153,7 +153,7 @@ class resumption {
   }
 
   const actions* actions_ = nullptr;
-  std::atomic<unsigned>* pins_ = nullptr;
+  sync::atomic<unsigned>* pins_ = nullptr;
   post_memory memory_;
   alignas(std::max_align_t) std::byte buffer_[capacity];
 };

@@ -2,12 +2,12 @@
 #ifndef HOLDFAST_DETAIL_WAIT_STATE_HPP
 #define HOLDFAST_DETAIL_WAIT_STATE_HPP
 
-#include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/system/errc.hpp>
 #include <cstdint>
 #include <holdfast/detail/resumption.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/time/time_service.hpp>
 
 namespace holdfast::detail {
@@ -41,7 +41,8 @@ class wait_state : private timer_entry {
   void prepare(time_service& time, asio::cancellation_slot cancellation) noexcept {
     time_ = &time;
     slot_ = cancellation;
-    state_.store(state::open, std::memory_order_release);
+    // Relaxed: whoever may grant learns of this wait from a queue, under its lock.
+    state_.store(state::open, std::memory_order_relaxed);
   }
 
   /// Suspends until the wait ends or `until` is reached. `handler` is posted to its own executor,
@@ -112,7 +113,7 @@ class wait_state : private timer_entry {
 
   template <class Resume>
   bool end(state outcome, Resume resume) noexcept {
-    auto seen = state_.load(std::memory_order_acquire);
+    auto seen = state_.load(std::memory_order_relaxed);
     while (seen == state::open || seen == state::parked) {
       if (state_.compare_exchange_weak(seen, outcome, std::memory_order_acq_rel)) {
         if (seen == state::parked) resume();
@@ -132,7 +133,7 @@ class wait_state : private timer_entry {
     if (self.state_.compare_exchange_strong(expected, state::abandoned)) self.handler_.drop();
   }
 
-  std::atomic<state> state_{state::idle};
+  sync::atomic<state> state_{state::idle};
   time_service* time_ = nullptr;
   asio::cancellation_slot slot_;
   resumption handler_;
