@@ -44,8 +44,8 @@ class ledger {
   /// How many attempts reached a call.
   unsigned attempts() const noexcept;
 
-  /// How many entries are missing, and perhaps the answering link's name, as there was no memory for
-  /// them. The operation itself goes on without.
+  /// How many entries are missing, or names of links, since there was no memory for them. The
+  /// operation itself goes on without.
   unsigned unrecorded() const noexcept { return unrecorded_; }
 
   /// One line per entry, for logs.
@@ -56,7 +56,8 @@ class ledger {
   /// The entry's link is the current one.
   void record(entry e) noexcept;
   void enter_link(std::string_view name, holdfast::quality q);
-  void leave_link(time_point started, duration took, verdict v, boost::system::error_code code) noexcept;
+  void leave_link(time_point started, duration took, verdict v,
+                  boost::system::error_code code) noexcept;
   void end(bool answered) noexcept;
   void answer_from_cache(std::string_view name, holdfast::quality q, verdict v,
                          time_point now) noexcept;

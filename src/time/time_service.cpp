@@ -29,8 +29,8 @@ bool runs_in_one_thread([[maybe_unused]] asio::execution_context& context) {
 
 }  // namespace
 
-/// Gives the alarm's wait the memory in the service, which outlives whatever the context still holds
-/// of it when it goes.
+/// Gives the alarm's wait the memory in the service, which outlives what the context may still hold
+/// of that wait when it goes.
 template <class T>
 struct time_service::alarm_allocator {
   using value_type = T;

@@ -371,8 +371,8 @@ struct scenario {
 
 constexpr int to_the_end = -1;
 
-/// Runs the scenario up to `steps`, strikes, and runs it to its end. Returns the steps made. Without
-/// memory a step is an allocation, and what is returned is whether there were as many.
+/// Runs the scenario up to `steps`, strikes, and runs it to its end. Returns the steps made. Where
+/// memory is short a step is an allocation, and what is returned is whether there were as many.
 template <class Call, class MakePipeline>
 int run(const scenario& s, MakePipeline make_pipeline, place where, blow b, int steps) {
   INFO("scenario: " << s.name << "; on: " << name_of(where) << "; " << name_of(b) << " at step "

@@ -105,7 +105,9 @@ class wait_state : private timer_entry {
   }
 
  private:
-  enum class state : std::uint8_t { idle, open, parked, elapsed, granted, cancelled, failed, abandoned };
+  enum class state : std::uint8_t {
+    idle, open, parked, elapsed, granted, cancelled, failed, abandoned
+  };
 
   bool end(state outcome) noexcept {
     return end(outcome, [this] { handler_.post(); });

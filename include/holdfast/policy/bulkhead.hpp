@@ -69,8 +69,9 @@ class bulkhead {
   /// Closes the bulkhead and waits until the last permit is back.
   ///
   /// Completes with `void(error_code)`: no error once nothing runs any more, `operation_aborted` if
-  /// cancelled (every cancellation type); the bulkhead stays closed. Never completes from within
-  /// this function. Several may wait. Cost: one allocation.
+  /// cancelled (every cancellation type), or `not_enough_memory`; the bulkhead stays closed. Never
+  /// completes from within this function, except where there is no memory. Several may wait. Cost:
+  /// one allocation, and one that is recycled by Asio's threads.
   template <class Token = asio::deferred_t>
   auto drain(Token&& token = {}) {
     close();

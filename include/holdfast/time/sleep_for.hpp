@@ -78,9 +78,9 @@ struct initiate_sleep {
 ///
 /// Completes after `d`, with `void(error_code)`: no error, or `operation_aborted` if cancelled
 /// (every cancellation type), or `not_enough_memory`. Never completes from within this function,
-/// unless where there is no memory. Inside a protected call, pass `ctx.token()`. Cost: two
-/// allocations, of which Asio's threads keep the memory of one. Thread safety: to be started from a handler of the
-/// executor, or while nothing runs its context.
+/// except where there is no memory. Inside a protected call, pass `ctx.token()`. Cost: one
+/// allocation, and one that is recycled by Asio's threads. Thread safety: to be started from a
+/// handler of the executor, or while nothing runs its context.
 template <class Token = asio::deferred_t>
 auto sleep_for(duration d, Token&& token = {}) {
   return asio::async_initiate<Token, void(boost::system::error_code)>(
