@@ -149,6 +149,7 @@ struct operation {
   hf::time_point began{};
   std::optional<hf::time_point> ended;
   std::optional<hf::time_point> cancelled;
+  std::optional<hf::time_point> service_answered;  // the first time that it did
   bool answered = false;
 };
 
@@ -180,7 +181,9 @@ asio::awaitable<void> run(world& w, operation& o, const Pipeline& pipe) {
       co_await hf::sleep_for(a.lasts, c.token());
     }
     switch (a.how) {
-      case act::answers: co_return 7;
+      case act::answers:
+        if (!o.service_answered) o.service_answered = w.time.now();
+        co_return 7;
       case act::says_wait: w.asked_for_silence.push_back(w.time.now()); co_return wait_please;
       case act::fails: throw boost::system::system_error(asio::error::connection_reset);
       case act::throws: throw std::runtime_error("no");
@@ -212,8 +215,9 @@ asio::awaitable<void> client_of(world& w, operation& o, const Pipeline& pipe) {
 void check_end(const world& w, const operation& o, unsigned most_attempts) {
   RC_ASSERT(o.ended.has_value());
   hf::time_point latest = o.began + w.p.all.after;
-  // A deaf call is left behind by the timeout alone.
+  // A deaf call is left behind by the timeout alone, and its answer is not heard.
   if (!w.p.detaches) {
+    if (o.service_answered) latest = std::min(latest, *o.service_answered);
     if (o.who.deadline) latest = std::min(latest, o.began + *o.who.deadline);
     if (o.cancelled) latest = std::min(latest, *o.cancelled);
   }
