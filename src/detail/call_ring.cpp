@@ -46,7 +46,7 @@ window_counts call_ring::sum() const noexcept {
 }
 
 window_counts call_ring::count_slots() const noexcept {
-  const std::uint32_t epoch = epoch_.load(std::memory_order_acquire);
+  const std::uint32_t epoch = epoch_.load(std::memory_order_relaxed);  // each slot tells its own
   window_counts counts;
   for (unsigned i = 0; i < size_; ++i) {
     const std::uint8_t slot = slots_[i].load(std::memory_order_relaxed);
@@ -70,7 +70,7 @@ void call_ring::clear() noexcept {
 }
 
 void call_ring::copy_from(const call_ring& other) noexcept {
-  const std::uint32_t epoch = other.epoch_.load(std::memory_order_acquire);
+  const std::uint32_t epoch = other.epoch_.load(std::memory_order_relaxed);
   const std::uint32_t oldest = other.next_.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < other.size_; ++i) {
     const std::uint8_t slot =

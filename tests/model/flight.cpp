@@ -125,6 +125,25 @@ struct who_leaves_hands_over : with_cache {
   }
 };
 
+/// The same where it goes without having waited, as a coroutine that is destroyed.
+struct who_is_destroyed_hands_over : with_cache {
+  void thread(unsigned n) override {
+    if (n != 1) {
+      ask(n, n == 0 ? as_leader::gives_up : as_leader::lands);
+      return;
+    }
+    cache_answer a;
+    const found what = cache.ask("key", start, a);
+    if (what == found::lead) cache.hand_over(*a.flight);
+    if (what != found::follow) return;
+    flight_seat seat;
+    waiter w(bells[n]);
+    if (a.flight->join(seat, w.open(time)) == flight::boarding::follows) {
+      cache.leave(*a.flight, seat);
+    }
+  }
+};
+
 /// An answer that is evicted or replaced stays with those who have it.
 struct answers_outlive_the_cache : with_cache {
   void before() override {
@@ -182,6 +201,7 @@ int main(int argc, char** argv) {
   e.explore<one_leads>("one leads", 10'000);
   e.explore<leaders_follow_each_other>("leaders follow each other", 10'000);
   e.explore<who_leaves_hands_over>("who leaves hands over", 10'000);
+  e.explore<who_is_destroyed_hands_over>("who is destroyed hands over", 10'000);
   e.explore<answers_outlive_the_cache>("answers outlive the cache", 10'000);
   e.explore<forgotten_meanwhile>("forgotten meanwhile", 10'000);
   return e.result();
