@@ -12,7 +12,8 @@ namespace holdfast {
 /// How a rate limiter counts.
 enum class limiter_algorithm : std::uint8_t {
   /// A token bucket, kept as a schedule (generic cell rate algorithm, virtual scheduling form;
-  /// ITU-T I.371, annex A): in any stretch of time t at most `burst` + t * `permits` / `period`.
+  /// ITU-T I.371, annex A): in any stretch of time t at most `burst` + t * `permits` / `period`, and
+  /// what was refunded meanwhile, which is a credit of at most another `burst` where others wait.
   gcra,
   /// A log of the last period: at most `permits` in any period whatsoever. What was taken comes
   /// back up to a 32nd of the period late. Costs a short lock per call.
