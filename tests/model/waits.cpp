@@ -116,6 +116,7 @@ struct disarmed_is_over : with_context {
     alarm() : timer_entry(&ring, &ring) {}
     static void ring(hf::timer_entry& e) noexcept {
       auto& self = static_cast<alarm&>(e);
+      model::let_others_go_on();
       self.rings.write(self.rings.read() + 1);
     }
     model::payload rings;
@@ -125,6 +126,7 @@ struct disarmed_is_over : with_context {
     if (n < 2) {
       alarm a;
       time.arm(a, due);
+      model::let_others_go_on();
       time.disarm(a);
       MUST(!a.linked());
       MUST(a.rings.read() <= 1);
@@ -229,12 +231,12 @@ struct a_context_goes : model::threads {
 
 int main(int argc, char** argv) {
   model::explorer e(argc, argv);
-  e.explore<ends_once<false>>("a wait ends once", 5'000);
-  e.explore<ends_once<true>>("a wait that may be cancelled ends once", 5'000);
-  e.explore<granted_is_seen>("granted is seen", 5'000);
-  e.explore<never_suspended>("never suspended", 5'000);
-  e.explore<disarmed_is_over>("disarmed is over", 5'000);
-  e.explore<no_timer_is_forgotten>("no timer is forgotten", 5'000);
-  e.explore<a_context_goes>("a context goes", 5'000);
+  e.explore<ends_once<false>>("a wait ends once", 3'000);
+  e.explore<ends_once<true>>("a wait that may be cancelled ends once", 3'000);
+  e.explore<granted_is_seen>("granted is seen", 3'000);
+  e.explore<never_suspended>("never suspended", 3'000);
+  e.explore<disarmed_is_over>("disarmed is over", 3'000);
+  e.explore<no_timer_is_forgotten>("no timer is forgotten", 3'000);
+  e.explore<a_context_goes>("a context goes", 3'000);
   return e.result();
 }
