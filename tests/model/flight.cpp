@@ -117,6 +117,15 @@ struct leaders_follow_each_other : with_cache {
   }
 };
 
+/// Where all give up nothing is left of the key.
+struct nothing_is_left : with_cache {
+  void thread(unsigned n) override { ask(n, as_leader::gives_up, n == 1); }
+  void after() override {
+    with_cache::after();
+    MUST(led >= 1 && cache.snapshot().entries == 0);
+  }
+};
+
 /// A follower that leaves changes nothing for anybody else, also where it was just elected.
 struct who_leaves_hands_over : with_cache {
   void thread(unsigned n) override {
@@ -200,6 +209,7 @@ int main(int argc, char** argv) {
   model::explorer e(argc, argv);
   e.explore<one_leads>("one leads", 10'000);
   e.explore<leaders_follow_each_other>("leaders follow each other", 10'000);
+  e.explore<nothing_is_left>("nothing is left", 10'000);
   e.explore<who_leaves_hands_over>("who leaves hands over", 10'000);
   e.explore<who_is_destroyed_hands_over>("who is destroyed hands over", 10'000);
   e.explore<answers_outlive_the_cache>("answers outlive the cache", 10'000);
