@@ -85,8 +85,8 @@ struct rates_are_not_missed : with_breaker<Breaker> {
   void after() override { MUST(this->is(breaker_state::open, 1)); }
 };
 
-/// A half-open circuit lets as many at a time through as it has places, and what a probe has done is
-/// seen by the next.
+/// A half-open circuit lets as many at a time through as it has places, and what a probe has done
+/// is seen by the next.
 template <class Breaker>
 struct one_probe_at_a_time : with_breaker<Breaker> {
   one_probe_at_a_time()

@@ -28,8 +28,8 @@ struct with_context : model::threads {
   hf::time_service& time = hf::time_service::of(context);
 };
 
-/// Of the giver of a permit, the timer and the canceller one ends the wait, and the operation goes on
-/// once. A permit that is taken comes with what its giver has done; one that is not stays with him.
+/// Of the giver of a permit, the timer and the canceller one ends the wait, and the operation goes
+/// on once. A permit that is taken comes with what its giver has done; one that is not stays with him.
 template <bool Cancels>
 struct ends_once : with_context {
   static constexpr int count = 3;
@@ -64,7 +64,7 @@ struct ends_once : with_context {
   }
 };
 
-/// A granted wait says so, to whoever asks before it is over, and what the permit came with is seen.
+/// A granted wait says so to whoever asks before it is over, and what came with the permit is seen.
 struct granted_is_seen : with_context {
   static constexpr int count = 2;
   model::bell bell;
@@ -85,8 +85,8 @@ struct granted_is_seen : with_context {
   }
 };
 
-/// An operation that finds that it was cancelled does not suspend, and may have been granted all the
-/// same.
+/// An operation that finds that it was cancelled does not suspend, and may have been granted all
+/// the same.
 struct never_suspended : with_context {
   static constexpr int count = 2;
   model::bell bell;
