@@ -35,6 +35,7 @@ set(kernels
   policy/breaker_trials.cpp
   policy/bulkhead.cpp
   policy/bulkhead_queue.cpp
+  policy/retry_budget.cpp
   short_name.cpp
   time/time_service.cpp
   time/timer_wheel.cpp
@@ -68,6 +69,7 @@ function(holdfast_model name source)
 endfunction()
 
 holdfast_model(model_breaker model/breaker.cpp)
+holdfast_model(model_budget model/budget.cpp)
 holdfast_model(model_bulkhead model/bulkhead.cpp)
 holdfast_model(model_counts model/counts.cpp)
 holdfast_model(model_flight model/flight.cpp)

@@ -85,8 +85,8 @@ struct rates_are_not_missed : with_breaker<Breaker> {
   void after() override { MUST(this->is(breaker_state::open, 1)); }
 };
 
-/// A half-open circuit lets as many at a time through as it has places, and what a probe has done is
-/// seen by the next.
+/// A half-open circuit lets as many at a time through as it has places, and what a probe has done
+/// is seen by the next.
 template <class Breaker>
 struct one_probe_at_a_time : with_breaker<Breaker> {
   one_probe_at_a_time()
@@ -289,9 +289,9 @@ void explore(model::explorer& e, const std::string& whose, std::uint64_t runs) {
 
 int main(int argc, char** argv) {
   model::explorer e(argc, argv);
-  explore<named>(e, "named", 5000);
-  explore<keyed>(e, "keyed", 10'000);
-  e.explore<a_new_ring_is_whole>("a new ring is whole", 5000);
-  e.explore<a_ring_that_goes_is_left>("a ring that goes is left", 5000);
+  explore<named>(e, "named", 2500);
+  explore<keyed>(e, "keyed", 5000);
+  e.explore<a_new_ring_is_whole>("a new ring is whole", 2500);
+  e.explore<a_ring_that_goes_is_left>("a ring that goes is left", 2500);
   return e.result();
 }

@@ -117,6 +117,15 @@ struct leaders_follow_each_other : with_cache {
   }
 };
 
+/// Where all give up nothing is left of the key.
+struct nothing_is_left : with_cache {
+  void thread(unsigned n) override { ask(n, as_leader::gives_up, n == 1); }
+  void after() override {
+    with_cache::after();
+    MUST(led >= 1 && cache.snapshot().entries == 0);
+  }
+};
+
 /// A follower that leaves changes nothing for anybody else, also where it was just elected.
 struct who_leaves_hands_over : with_cache {
   void thread(unsigned n) override {
@@ -125,13 +134,20 @@ struct who_leaves_hands_over : with_cache {
   }
 };
 
-/// The same where it goes without having waited, as a coroutine that is destroyed.
+/// The same where it goes without having waited, as a coroutine that is destroyed; and if nobody is
+/// left to take over, nothing is left of the key.
+template <bool Somebody>
 struct who_is_destroyed_hands_over : with_cache {
   void thread(unsigned n) override {
-    if (n != 1) {
-      ask(n, n == 0 ? as_leader::gives_up : as_leader::lands);
-      return;
+    if (n == 0) {
+      ask(n, as_leader::gives_up);
+    } else if (n == 1) {
+      go_without_waiting(n);
+    } else if (Somebody) {
+      ask(n, as_leader::lands);
     }
+  }
+  void go_without_waiting(unsigned n) {
     cache_answer a;
     const found what = cache.ask("key", start, a);
     if (what == found::lead) cache.hand_over(*a.flight);
@@ -200,8 +216,10 @@ int main(int argc, char** argv) {
   model::explorer e(argc, argv);
   e.explore<one_leads>("one leads", 10'000);
   e.explore<leaders_follow_each_other>("leaders follow each other", 10'000);
+  e.explore<nothing_is_left>("nothing is left", 10'000);
   e.explore<who_leaves_hands_over>("who leaves hands over", 10'000);
-  e.explore<who_is_destroyed_hands_over>("who is destroyed hands over", 10'000);
+  e.explore<who_is_destroyed_hands_over<true>>("who is destroyed hands over", 10'000);
+  e.explore<who_is_destroyed_hands_over<false>>("who is destroyed cleans up", 10'000);
   e.explore<answers_outlive_the_cache>("answers outlive the cache", 10'000);
   e.explore<forgotten_meanwhile>("forgotten meanwhile", 10'000);
   return e.result();

@@ -28,8 +28,8 @@ struct with_context : model::threads {
   hf::time_service& time = hf::time_service::of(context);
 };
 
-/// Of the giver of a permit, the timer and the canceller one ends the wait, and the operation goes on
-/// once. A permit that is taken comes with what its giver has done; one that is not stays with him.
+/// Of the giver of a permit, the timer and the canceller one ends the wait, and the operation goes
+/// on once. A permit that is taken comes with what its giver has done; one that is not stays with him.
 template <bool Cancels>
 struct ends_once : with_context {
   static constexpr int count = 3;
@@ -64,7 +64,7 @@ struct ends_once : with_context {
   }
 };
 
-/// A granted wait says so, to whoever asks before it is over, and what the permit came with is seen.
+/// A granted wait says so to whoever asks before it is over, and what came with the permit is seen.
 struct granted_is_seen : with_context {
   static constexpr int count = 2;
   model::bell bell;
@@ -85,8 +85,8 @@ struct granted_is_seen : with_context {
   }
 };
 
-/// An operation that finds that it was cancelled does not suspend, and may have been granted all the
-/// same.
+/// An operation that finds that it was cancelled does not suspend, and may have been granted all
+/// the same.
 struct never_suspended : with_context {
   static constexpr int count = 2;
   model::bell bell;
@@ -116,6 +116,7 @@ struct disarmed_is_over : with_context {
     alarm() : timer_entry(&ring, &ring) {}
     static void ring(hf::timer_entry& e) noexcept {
       auto& self = static_cast<alarm&>(e);
+      model::let_others_go_on();
       self.rings.write(self.rings.read() + 1);
     }
     model::payload rings;
@@ -125,6 +126,7 @@ struct disarmed_is_over : with_context {
     if (n < 2) {
       alarm a;
       time.arm(a, due);
+      model::let_others_go_on();
       time.disarm(a);
       MUST(!a.linked());
       MUST(a.rings.read() <= 1);
@@ -229,12 +231,12 @@ struct a_context_goes : model::threads {
 
 int main(int argc, char** argv) {
   model::explorer e(argc, argv);
-  e.explore<ends_once<false>>("a wait ends once", 5'000);
-  e.explore<ends_once<true>>("a wait that may be cancelled ends once", 5'000);
-  e.explore<granted_is_seen>("granted is seen", 5'000);
-  e.explore<never_suspended>("never suspended", 5'000);
-  e.explore<disarmed_is_over>("disarmed is over", 5'000);
-  e.explore<no_timer_is_forgotten>("no timer is forgotten", 5'000);
-  e.explore<a_context_goes>("a context goes", 5'000);
+  e.explore<ends_once<false>>("a wait ends once", 3'000);
+  e.explore<ends_once<true>>("a wait that may be cancelled ends once", 3'000);
+  e.explore<granted_is_seen>("granted is seen", 3'000);
+  e.explore<never_suspended>("never suspended", 3'000);
+  e.explore<disarmed_is_over>("disarmed is over", 3'000);
+  e.explore<no_timer_is_forgotten>("no timer is forgotten", 3'000);
+  e.explore<a_context_goes>("a context goes", 3'000);
   return e.result();
 }

@@ -67,8 +67,8 @@ class bulkhead_core {
                : admission::queued;
   }
 
-  /// Takes permits or a place in the queue, for a turn whose wait is open and that knows its weight,
-  /// its rank and until when it would wait; the queue may allow less.
+  /// Takes permits or a place in the queue, for a turn whose wait is open and that knows its
+  /// weight, its rank and until when it would wait; the queue may allow less.
   admission acquire_or_enqueue(turn& wish, time_point now);
 
   /// Leaves the queue. Permits that were given meanwhile go on to the next.
