@@ -9,33 +9,16 @@
 #include <new>
 #include <system_error>
 
+#include "detail/thread_store.hpp"
+
 namespace holdfast {
 
 namespace {
 
 using detail::failure_details;
 
-/// Details that are not in use: a few per thread, so that refusals do not allocate.
-struct details_store {
-  static constexpr unsigned capacity = 64;
-  void* kept[capacity];
-  unsigned size;
-  bool closed;
-};
-// Without a destructor: usable at every moment of the thread's life, also while it ends.
-constinit thread_local details_store store{};
-
-/// Empties the store when the thread ends.
-[[gnu::noinline]] void close_at_thread_exit() noexcept {
-  struct closer {
-    ~closer() {
-      store.closed = true;
-      while (store.size > 0) ::operator delete(store.kept[--store.size]);
-    }
-  };
-  static thread_local const closer at_exit;
-  static_cast<void>(&at_exit);
-}
+struct failures;
+using store = detail::thread_store<failures, sizeof(failure_details)>;
 
 /// Stands in where no memory is left. Shared by everybody: never changed and never released.
 failure_details out_of_memory{
@@ -45,17 +28,13 @@ failure_details out_of_memory{
 const failure_details nothing;
 
 failure_details* take() noexcept {
-  void* const place = store.size > 0 ? store.kept[--store.size]
-                                     : ::operator new(sizeof(failure_details), std::nothrow);
+  void* const place = store::take();
   return place ? new (place) failure_details : &out_of_memory;
 }
 
 void give_back(failure_details* d) noexcept {
   d->~failure_details();
-  // The details of other threads may end up here: the bound keeps them from piling up.
-  if (store.size == store.capacity || store.closed) return ::operator delete(d);
-  if (store.size == 0) close_at_thread_exit();
-  store.kept[store.size++] = d;
+  store::give_back(d);
 }
 
 boost::system::error_code code_of(const std::exception_ptr& exception) noexcept {

@@ -2,11 +2,13 @@
 #include <boost/asio/execution/allocator.hpp>
 #include <boost/asio/execution/blocking.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <holdfast/detail/resumption.hpp>
+#include <new>
+
+#include "thread_store.hpp"
 
 namespace holdfast::detail {
 
@@ -17,9 +19,8 @@ namespace {
 using io_executor = asio::io_context::executor_type;
 using pool_executor = asio::thread_pool::executor_type;
 
-struct block {
-  alignas(std::max_align_t) std::byte bytes[post_memory::block_size];
-};
+struct blocks_to_post;
+using store = thread_store<blocks_to_post, post_memory::block_size>;
 
 /// Hands out what was set aside. Asio copies it into its operations, which outlive the memory's
 /// owner and only free.
@@ -33,7 +34,7 @@ struct block_allocator {
 
   T* allocate(std::size_t) noexcept {
     static_assert(sizeof(T) <= post_memory::block_size);
-    static_assert(alignof(T) <= alignof(block));
+    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
     return static_cast<T*>(memory->take());
   }
   void deallocate(T* p, std::size_t) noexcept { post_memory::free(p); }
@@ -74,12 +75,14 @@ unsigned post_memory::blocks_for(const asio::any_io_executor& executor) noexcept
 }
 
 void post_memory::allocate(unsigned blocks) {
-  while (held_ < blocks) blocks_[held_++] = asio::recycling_allocator<block>().allocate(1);
+  while (held_ < blocks) {
+    void* const b = store::take();
+    if (!b) throw std::bad_alloc();
+    blocks_[held_++] = b;
+  }
 }
 
-void post_memory::free(void* b) noexcept {
-  asio::recycling_allocator<block>().deallocate(static_cast<block*>(b), 1);
-}
+void post_memory::free(void* b) noexcept { store::give_back(b); }
 
 template <class... Requirement>
 bool resumption::hand_over(const asio::any_io_executor& executor, Requirement... blocking) {
