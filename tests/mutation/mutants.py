@@ -102,7 +102,7 @@ class Finder:
             return
         if c.kind in FUNCTIONS:
             owner = c.semantic_parent
-            where = c.spelling if owner.kind == K.NAMESPACE else f"{owner.spelling}::{c.spelling}"
+            where = f"{owner.spelling}::{c.spelling}" if owner.kind in CLASSES else c.spelling
         elif c.kind in CLASSES:
             where = c.spelling
         self.mutate(c, above, where)
@@ -146,7 +146,7 @@ class Finder:
             self.unary(c, text, where)
         elif c.kind in (K.INTEGER_LITERAL, K.CALL_EXPR) and NUMBER.fullmatch(text):
             around = next((a for a in reversed(above) if len(self.text(a)) > len(text) + 2), c)
-            self.number(c, text, self.text(around), where)
+            self.number(c, text, self.text(around), above, where)
         elif c.kind == K.CALL_EXPR and c.spelling in ATOMIC and children[0].kind == K.MEMBER_REF_EXPR:
             self.atomic(c, text, where)
         elif c.kind == K.RETURN_STMT and children and self.in_void_function(above):
@@ -187,9 +187,11 @@ class Finder:
         if re.match(r"!(?!=)", text):
             self.add(c, where, text, "negated", NEGATED)
 
-    def number(self, c, text, around, where):
+    def number(self, c, text, around, above, where):
         digits, suffix = NUMBER.fullmatch(text).groups()
         value = int(digits.replace("'", ""), 16 if digits[:2] in ("0x", "0X") else 10)
+        if value == 0 and any(a.kind == K.FIELD_DECL for a in above[-3:]):
+            return  # what a member begins with for order's sake, before its constructor
         for other in [1] if value == 0 else [value - 1, value + 1]:
             self.add(c, where, around, f"{text} becomes {other}{suffix}", choice(f"{other}{suffix}"))
 
