@@ -3,8 +3,8 @@
 #include <bit>
 #include <boost/container/small_vector.hpp>
 #include <holdfast/detail/cache_core.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/uniform.hpp>
-#include <mutex>
 #include <unordered_map>
 #include <utility>
 
@@ -56,7 +56,7 @@ struct cache_core::entry {
 };
 
 struct alignas(64) cache_core::part {
-  std::mutex mutex;
+  sync::mutex mutex;
   cache_rules rules;  // this part's share
   std::unordered_map<std::string, entry, key_hash, key_equal> map;
   entry* newest = nullptr;

@@ -14,7 +14,7 @@ std::uint8_t slot_of(std::uint32_t epoch, call_kind k) noexcept {
 }  // namespace
 
 call_ring::call_ring(unsigned size)
-    : size_(size), slots_(std::make_unique<std::atomic<std::uint8_t>[]>(size)) {}
+    : size_(size), slots_(std::make_unique<sync::atomic<std::uint8_t>[]>(size)) {}
 
 void call_ring::add(call_kind k) noexcept {
   const std::uint32_t epoch = epoch_.load(std::memory_order_acquire);

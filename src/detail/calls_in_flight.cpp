@@ -26,7 +26,10 @@ bool calls_in_flight::enter(std::uint64_t generation, std::int64_t span) noexcep
     // are counted as older before they lose their place, so that each finds itself somewhere.
     const std::uint64_t left = seen >> 56 == mine >> 56 ? seen & count_mask : 0;
     add_older(generation, left);
-    if (word.compare_exchange_weak(seen, mine + 1, std::memory_order_relaxed)) return true;
+    if (word.compare_exchange_weak(seen, mine + 1, std::memory_order_release,
+                                   std::memory_order_relaxed)) {
+      return true;
+    }
     add_older(generation, 0 - left);
   }
 }
@@ -39,10 +42,11 @@ void calls_in_flight::add_older(std::uint64_t generation, std::uint64_t n) noexc
   }
 }
 
-bool calls_in_flight::take_one(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
-  std::uint64_t seen = word.load(std::memory_order_relaxed);
+bool calls_in_flight::take_one(sync::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept {
+  // Acquires: who finds its place taken finds itself among the older ones.
+  std::uint64_t seen = word.load(std::memory_order_acquire);
   while (tag_of(seen) == mine && (seen & count_mask) != 0) {
-    if (word.compare_exchange_weak(seen, seen - 1, std::memory_order_relaxed)) return true;
+    if (word.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire)) return true;
   }
   return false;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <atomic>
 #include <boost/asio/post.hpp>
 #include <deque>
 #include <holdfast/detail/deadline_alarm.hpp>
 #include <holdfast/detail/service_cache.hpp>
-#include <mutex>
+#include <holdfast/detail/sync.hpp>
 
 namespace holdfast::detail {
 
@@ -14,7 +13,7 @@ class deadline_alarm::block : public timer_entry {
 
   // Written by the attempt's executor, read there by the posted ring; after the block has been
   // handed to another attempt a late ring reads it from elsewhere, and finds it changed.
-  std::atomic<std::uint64_t> generation{0};
+  sync::atomic<std::uint64_t> generation{0};
   asio::any_io_executor executor;
   deadline_alarm* alarm = nullptr;
   block* next_free = nullptr;
@@ -58,7 +57,7 @@ class block_pool final : public asio::execution_context::service {
  private:
   void shutdown() noexcept override {}
 
-  std::mutex mutex_;
+  sync::mutex mutex_;
   deadline_alarm::block* free_ = nullptr;
   std::deque<deadline_alarm::block> blocks_;
 };

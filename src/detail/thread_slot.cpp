@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/thread_slot.hpp>
-#include <mutex>
 #include <thread>
 
 namespace holdfast::detail {
@@ -11,7 +11,7 @@ namespace holdfast::detail {
 namespace {
 
 struct free_slots {
-  std::mutex mutex;
+  sync::mutex mutex;
   std::array<std::uint64_t, slot_count / 64> free;
   free_slots() { free.fill(~std::uint64_t{0}); }
 

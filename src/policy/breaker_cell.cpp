@@ -4,9 +4,9 @@
 
 namespace holdfast::detail {
 
-std::mutex& compact_breaker_store::mutex() const noexcept {
+sync::mutex& compact_breaker_store::mutex() const noexcept {
   struct alignas(64) line {
-    std::mutex mutex;
+    sync::mutex mutex;
   };
   static std::array<line, 64> pool;
   return pool[reinterpret_cast<std::uintptr_t>(this) / sizeof(breaker_cell) % pool.size()].mutex;

@@ -107,6 +107,8 @@ void breaker_machine<Store>::leave_call(const breaker_permit& permit, verdict v,
   if (word_.load(std::memory_order_acquire) != permit.word) return extend_open(permit, v, o);
   if (!says_something) return;
   count(permit.word, *kind_of(v, this->rules().took_long(took)), o);
+  // Another call may have opened the circuit meanwhile.
+  if (word_.load(std::memory_order_acquire) != permit.word) extend_open(permit, v, o);
 }
 
 template <class Store>

@@ -155,7 +155,7 @@ breaker_window breaker_rules::view(const window_counts& counts, std::uint64_t ha
 }
 
 std::optional<breaker_cause> breaker_rules::broken(const breaker_window& w) {
-  const auto reached = [&w](const std::atomic<double>& rate, std::uint64_t count) {
+  const auto reached = [&w](const sync::atomic<double>& rate, std::uint64_t count) {
     const double limit = rate.load(std::memory_order_relaxed);
     return limit > 0.0 && count > 0 &&
            static_cast<double>(count) >= limit * static_cast<double>(w.calls);

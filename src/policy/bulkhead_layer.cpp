@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <holdfast/policy/bulkhead.hpp>
 
 namespace holdfast::detail {
@@ -16,7 +17,15 @@ void bulkhead_layer::frame::give_back() noexcept {
 step bulkhead_layer::enqueue(frame& f, operation& op, unsigned weight) const {
   admission a = core_->refuses_at_once(weight);
   if (a == admission::queued) {
-    a = core_->acquire_or_enqueue(op, weight, f.place, op.time().precise_now());
+    turn& wish = op.prepare_wait();  // may allocate: before anything is counted
+    wish.weight = weight;
+    wish.rank = std::min(op.priority(), priority::background);
+    wish.until = op.limit.at;
+    a = core_->acquire_or_enqueue(wish, op.time().precise_now());
+    if (a == admission::queued) {
+      op.wait_until = wish.until;
+      f.place = &wish;
+    }
   }
   switch (a) {
     case admission::refused: return refuse(op, errc::bulkhead_full, reason::full);

@@ -6,12 +6,8 @@ namespace holdfast::detail {
 
 // What a call finds.
 
-admission bulkhead_core::acquire_or_enqueue(operation& op, unsigned weight, turn*& place,
-                                            time_point now) {
-  turn& wish = op.prepare_wait();  // may allocate: before anything is counted
+admission bulkhead_core::acquire_or_enqueue(turn& wish, time_point now) {
   wish.since = now;
-  wish.weight = weight;
-  wish.rank = std::min(op.priority(), priority::background);
   wish.refused = false;
   resumption evicted;
   admission a{};
@@ -19,8 +15,7 @@ admission bulkhead_core::acquire_or_enqueue(operation& op, unsigned weight, turn
     const std::lock_guard lock(mutex_);
     a = admit(wish, now, evicted);
     if (a == admission::queued) {
-      op.wait_until = std::min(op.limit.at, saturating_add(now, longest_wait()));
-      place = &wish;
+      wish.until = std::min(wish.until, saturating_add(now, longest_wait()));
     }
   }
   if (evicted) evicted.post();

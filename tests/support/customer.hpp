@@ -2,6 +2,7 @@
 // One who wants permits of a bulkhead's core, without a coroutine.
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <holdfast/detail/bulkhead_core.hpp>
 #include <holdfast/detail/operation.hpp>
@@ -16,8 +17,13 @@ struct customer {
 
   hf::detail::admission ask(hf::detail::bulkhead_core& core,
                             hf::time_point now = hf::time_point(std::chrono::hours(1))) {
-    place = nullptr;
-    return core.acquire_or_enqueue(operation, std::max(options.weight, 1U), place, now);
+    hf::detail::turn& wish = operation.prepare_wait();
+    wish.weight = std::max(options.weight, 1U);
+    wish.rank = std::min(operation.priority(), hf::priority::background);
+    wish.until = operation.limit.at;
+    const auto a = core.acquire_or_enqueue(wish, now);
+    place = a == hf::detail::admission::queued ? &wish : nullptr;
+    return a;
   }
   /// Whether the queue has ended the wait, with a permit or with a refusal.
   bool granted() const { return place && place->wait.granted() && !place->refused; }

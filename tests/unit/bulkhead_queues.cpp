@@ -150,27 +150,27 @@ TEST_CASE(
     return *c.back();
   };
   customer& first = arrive(0ms);
-  CHECK(first.operation.wait_until == at(100ms));
+  CHECK(first.place->until == at(100ms));
   customer& second = arrive(50ms);
-  CHECK(second.operation.wait_until == at(150ms));
+  CHECK(second.place->until == at(150ms));
   CHECK_FALSE(core.snapshot().standing_queue);
   customer& third = arrive(99ms);
-  CHECK(third.operation.wait_until == at(199ms));
+  CHECK(third.place->until == at(199ms));
   customer& fourth = arrive(100ms);  // not empty for an interval
-  CHECK(fourth.operation.wait_until == at(105ms));
+  CHECK(fourth.place->until == at(105ms));
   CHECK(core.snapshot().standing_queue);
   core.release();
   CHECK(fourth.granted());  // newest first
   CHECK(first.waits());
   customer& fifth = arrive(103ms);
-  CHECK(fifth.operation.wait_until == at(108ms));
+  CHECK(fifth.place->until == at(108ms));
   for (customer* x : {&fifth, &third, &second, &first}) {
     core.release();
     CHECK(x->granted());
   }
   // Empty: all is as at the beginning.
   customer& sixth = arrive(120ms);
-  CHECK(sixth.operation.wait_until == at(220ms));
+  CHECK(sixth.place->until == at(220ms));
   customer& seventh = arrive(121ms);
   core.release();
   CHECK(sixth.granted());
@@ -203,7 +203,7 @@ TEST_CASE("the wait is bounded by the deadline, the option and the order", "[bul
     customer c(context, call);
     REQUIRE(c.ask(core, at(0s)) == admission::queued);
     core.abandon(*c.place);
-    return c.operation.wait_until;
+    return c.place->until;
   };
   CHECK(until({.limit = 1, .queue = 1}, {}) == hf::never);
   CHECK(until({.limit = 1, .queue = 1}, {.deadline = at(3s)}) == at(3s));

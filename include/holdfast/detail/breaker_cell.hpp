@@ -2,13 +2,12 @@
 #ifndef HOLDFAST_DETAIL_BREAKER_CELL_HPP
 #define HOLDFAST_DETAIL_BREAKER_CELL_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/breaker_machine.hpp>
 #include <holdfast/detail/breaker_side.hpp>
 #include <holdfast/detail/failure_window.hpp>
-#include <mutex>
+#include <holdfast/detail/sync.hpp>
 #include <string>
 
 namespace holdfast::detail {
@@ -25,7 +24,7 @@ class compact_breaker_store {
   ~compact_breaker_store() { delete side_; }
 
   breaker_rules& rules() const noexcept { return *rules_; }
-  std::mutex& mutex() const noexcept;
+  sync::mutex& mutex() const noexcept;
 
   bool add_good(time_point now) noexcept {
     const std::int64_t period = rules_->clock.period(now);
@@ -71,9 +70,9 @@ class compact_breaker_store {
   breaker_rules* const rules_;
   breaker_side* side_ = nullptr;  // under the lock
   packed_window window_;
-  std::atomic<std::uint32_t> last_bad_{none};  // the period of the last bad call
-  std::atomic<std::uint32_t> settled_{none};
-  std::atomic<std::uint32_t> refused_{0};
+  sync::atomic<std::uint32_t> last_bad_{none};  // the period of the last bad call
+  sync::atomic<std::uint32_t> settled_{none};
+  sync::atomic<std::uint32_t> refused_{0};
 };
 
 extern template class breaker_machine<compact_breaker_store>;

@@ -2,7 +2,6 @@
 #ifndef HOLDFAST_DETAIL_BREAKER_CORE_HPP
 #define HOLDFAST_DETAIL_BREAKER_CORE_HPP
 
-#include <atomic>
 #include <functional>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/breaker_history.hpp>
@@ -10,8 +9,8 @@
 #include <holdfast/detail/breaker_side.hpp>
 #include <holdfast/detail/call_ring.hpp>
 #include <holdfast/detail/striped_counts.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -23,7 +22,7 @@ class full_breaker_store {
   explicit full_breaker_store(circuit_breaker_options o, time_point born = clock::now());
 
   breaker_rules& rules() const noexcept { return rules_; }
-  std::mutex& mutex() const noexcept { return mutex_; }
+  sync::mutex& mutex() const noexcept { return mutex_; }
 
   [[gnu::always_inline]] bool add_good(time_point now) noexcept {
     if (call_ring* ring = ring_.load(std::memory_order_acquire)) [[unlikely]] {
@@ -73,11 +72,11 @@ class full_breaker_store {
 
   mutable breaker_rules rules_;
   striped_counts counts_;
-  std::atomic<call_ring*> ring_{nullptr};  // where the last so many calls are counted
+  sync::atomic<call_ring*> ring_{nullptr};  // where the last so many calls are counted
   // Every ring there was: a call may still be counting in an old one. There is a new one only when
   // its size is changed.
   std::vector<std::unique_ptr<call_ring>> rings_;
-  mutable std::mutex mutex_;
+  mutable sync::mutex mutex_;
   breaker_side side_;
   breaker_history history_;
 };

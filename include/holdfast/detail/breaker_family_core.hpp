@@ -2,15 +2,14 @@
 #ifndef HOLDFAST_DETAIL_BREAKER_FAMILY_CORE_HPP
 #define HOLDFAST_DETAIL_BREAKER_FAMILY_CORE_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <cstddef>
 #include <holdfast/detail/breaker_cell.hpp>
 #include <holdfast/detail/chunk_arena.hpp>
 #include <holdfast/detail/compact_key.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/policy/breaker_family.hpp>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <string>
 #include <vector>
@@ -28,7 +27,7 @@ struct alignas(32) breaker_family_entry : breaker_cell {
     return live && users.load(std::memory_order_acquire) == 0 && state() == breaker_state::closed;
   }
 
-  std::atomic<std::uint32_t> users{0};  // raised under the lock of the part only
+  sync::atomic<std::uint32_t> users{0};  // raised under the lock of the part only
   std::uint32_t last_used : 31;         // in seconds; under that lock, as what follows
   std::uint32_t live : 1 = 1;
   compact_key key;
@@ -69,7 +68,7 @@ class breaker_family_core {
     ~part() {
       for (std::size_t i = 0; i < count; ++i) std::destroy_at(&at(*this, i));
     }
-    mutable std::mutex mutex;
+    mutable sync::mutex mutex;
     std::vector<std::byte*> chunks;     // of the arena
     std::size_t count = 0;              // entries made, forgotten ones included
     std::vector<std::uint32_t> unused;  // places of forgotten entries
@@ -113,11 +112,11 @@ class breaker_family_core {
   breaker_rules rules_;
   chunk_arena arena_{chunk_size * sizeof(entry)};
   std::unique_ptr<part[]> parts_;
-  std::atomic<std::uint32_t> max_keys_;
-  std::atomic<std::uint32_t> idle_after_;  // in seconds
-  std::atomic<std::uint64_t> keys_{0};
-  std::atomic<std::uint64_t> forgotten_{0};
-  std::atomic<std::uint64_t> unguarded_{0};
+  sync::atomic<std::uint32_t> max_keys_;
+  sync::atomic<std::uint32_t> idle_after_;  // in seconds
+  sync::atomic<std::uint64_t> keys_{0};
+  sync::atomic<std::uint64_t> forgotten_{0};
+  sync::atomic<std::uint64_t> unguarded_{0};
 };
 
 }  // namespace holdfast::detail

@@ -2,13 +2,12 @@
 #ifndef HOLDFAST_DETAIL_BREAKER_MACHINE_HPP
 #define HOLDFAST_DETAIL_BREAKER_MACHINE_HPP
 
-#include <atomic>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/breaker_permit.hpp>
 #include <holdfast/detail/breaker_rules.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/policy/breaker_snapshot.hpp>
 #include <holdfast/verdict.hpp>
-#include <mutex>
 
 namespace holdfast::detail {
 
@@ -109,9 +108,9 @@ class breaker_machine : public Store {
   breaker_window window(std::uint64_t word, time_point now) const noexcept;
   double share_locked(breaker_state s) const;
 
-  std::atomic<unsigned> consecutive_{0};        // bad calls in a row; fills a gap in a small store
-  std::atomic<std::uint64_t> word_{0};  // the state in the low bits, the number of changes above
-  std::atomic<time_point::rep> open_until_{0};  // meaningful while open
+  sync::atomic<unsigned> consecutive_{0};        // bad calls in a row; fills a gap in a small store
+  sync::atomic<std::uint64_t> word_{0};  // the state in the low bits, the number of changes above
+  sync::atomic<time_point::rep> open_until_{0};  // meaningful while open
 };
 
 }  // namespace holdfast::detail

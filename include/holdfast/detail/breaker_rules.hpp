@@ -2,14 +2,13 @@
 #ifndef HOLDFAST_DETAIL_BREAKER_RULES_HPP
 #define HOLDFAST_DETAIL_BREAKER_RULES_HPP
 
-#include <atomic>
 #include <functional>
 #include <holdfast/detail/event_queue.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/window_counts.hpp>
 #include <holdfast/policy/circuit_breaker_options.hpp>
 #include <holdfast/verdict.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -103,19 +102,19 @@ class breaker_rules {
   const breaker_size size_;
   window_clock spans_;  // parts of `slow_after`
 
-  std::atomic<bool> rated_{false};
-  std::atomic<bool> predicate_{false};
-  std::atomic<bool> jittered_{false};
-  std::atomic<bool> slow_is_bad_{true};
-  std::atomic<bool> slow_probe_is_bad_{true};
-  std::atomic<unsigned> consecutive_{0};
-  std::atomic<unsigned> minimum_calls_{0};
-  std::atomic<duration::rep> slow_after_{0};
-  std::atomic<double> failure_rate_{0.0};
-  std::atomic<double> slow_rate_{0.0};
-  std::atomic<std::uint64_t> predicate_errors_{0};
+  sync::atomic<bool> rated_{false};
+  sync::atomic<bool> predicate_{false};
+  sync::atomic<bool> jittered_{false};
+  sync::atomic<bool> slow_is_bad_{true};
+  sync::atomic<bool> slow_probe_is_bad_{true};
+  sync::atomic<unsigned> consecutive_{0};
+  sync::atomic<unsigned> minimum_calls_{0};
+  sync::atomic<duration::rep> slow_after_{0};
+  sync::atomic<double> failure_rate_{0.0};
+  sync::atomic<double> slow_rate_{0.0};
+  sync::atomic<std::uint64_t> predicate_errors_{0};
 
-  mutable std::mutex mutex_;
+  mutable sync::mutex mutex_;
   options_ptr options_;
 };
 

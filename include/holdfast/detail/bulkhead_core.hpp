@@ -3,12 +3,11 @@
 #define HOLDFAST_DETAIL_BULKHEAD_CORE_HPP
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <holdfast/detail/duration_histogram.hpp>
-#include <holdfast/detail/operation.hpp>
+#include <holdfast/detail/sync.hpp>
+#include <holdfast/detail/turn.hpp>
 #include <holdfast/policy/bulkhead_options.hpp>
-#include <mutex>
 #include <string>
 
 namespace holdfast::detail {
@@ -68,8 +67,9 @@ class bulkhead_core {
                : admission::queued;
   }
 
-  /// Takes permits or a place in the queue, with the operation's wait opened and `wait_until` set.
-  admission acquire_or_enqueue(operation& op, unsigned weight, turn*& place, time_point now);
+  /// Takes permits or a place in the queue, for a turn whose wait is open and that knows its weight,
+  /// its rank and until when it would wait; the queue may allow less.
+  admission acquire_or_enqueue(turn& wish, time_point now);
 
   /// Leaves the queue. Permits that were given meanwhile go on to the next.
   void abandon(turn& w) noexcept;
@@ -137,13 +137,13 @@ class bulkhead_core {
   void update_surely_full() noexcept;
 
   const std::string name_;
-  std::atomic<std::uint64_t> word_;
-  std::atomic<unsigned> limit_{0};            // of the options, for those who hold no lock
-  std::atomic<unsigned> surely_full_at_{0};
-  std::array<std::atomic<std::uint64_t>, 5> refused_{};
+  sync::atomic<std::uint64_t> word_;
+  sync::atomic<unsigned> limit_{0};            // of the options, for those who hold no lock
+  sync::atomic<unsigned> surely_full_at_{0};
+  std::array<sync::atomic<std::uint64_t>, 5> refused_{};
   duration_histogram queue_time_;
 
-  mutable std::mutex mutex_;  // guards what follows; held while the high half of the word changes
+  mutable sync::mutex mutex_;  // guards what follows; held while the high half of the word changes
   bulkhead_options options_;
   bool closed_ = false;
   bool backlogged_ = false;          // the queue has not been empty for an interval

@@ -2,14 +2,13 @@
 #ifndef HOLDFAST_DETAIL_CACHE_LAYER_HPP
 #define HOLDFAST_DETAIL_CACHE_LAYER_HPP
 
-#include <atomic>
 #include <boost/system/errc.hpp>
 #include <holdfast/detail/cache_core.hpp>
 #include <holdfast/detail/call_traits.hpp>
 #include <holdfast/detail/layer.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/policy/cache_options.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <vector>
@@ -51,10 +50,10 @@ class cache_state {
   }
 
   cache_core core;
-  std::atomic<bool> makes_keys{false};
+  sync::atomic<bool> makes_keys{false};
 
  protected:
-  mutable std::mutex mutex_;  // guards the options and the observers
+  mutable sync::mutex mutex_;  // guards the options and the observers
 
  private:
   using observer_list = std::vector<std::shared_ptr<cache_observer>>;

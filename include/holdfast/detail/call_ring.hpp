@@ -2,8 +2,8 @@
 #ifndef HOLDFAST_DETAIL_CALL_RING_HPP
 #define HOLDFAST_DETAIL_CALL_RING_HPP
 
-#include <atomic>
 #include <cstdint>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/window_counts.hpp>
 #include <memory>
 
@@ -49,10 +49,10 @@ class call_ring {
   window_counts count_slots() const noexcept;
 
   const unsigned size_;
-  std::atomic<std::uint32_t> epoch_{1};
-  std::atomic<std::uint32_t> next_{0};
-  std::atomic<std::uint64_t> totals_{1};
-  std::unique_ptr<std::atomic<std::uint8_t>[]> slots_;
+  sync::atomic<std::uint32_t> epoch_{1};
+  sync::atomic<std::uint32_t> next_{0};
+  sync::atomic<std::uint64_t> totals_{1};
+  std::unique_ptr<sync::atomic<std::uint8_t>[]> slots_;
 };
 
 }  // namespace holdfast::detail

@@ -3,9 +3,9 @@
 #define HOLDFAST_DETAIL_CALLS_IN_FLIGHT_HPP
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/sync.hpp>
 
 namespace holdfast::detail {
 
@@ -42,10 +42,10 @@ class calls_in_flight {
   }
   static constexpr std::uint64_t tag_of(std::uint64_t word) noexcept { return word & ~count_mask; }
   void add_older(std::uint64_t generation, std::uint64_t n) noexcept;
-  static bool take_one(std::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept;
+  static bool take_one(sync::atomic<std::uint64_t>& word, std::uint64_t mine) noexcept;
 
-  std::array<std::atomic<std::uint64_t>, size> spans_{};
-  std::atomic<std::uint64_t> older_{0};  // those whose place in the ring another span has taken
+  std::array<sync::atomic<std::uint64_t>, size> spans_{};
+  sync::atomic<std::uint64_t> older_{0};  // those whose place in the ring another span has taken
 };
 
 }  // namespace holdfast::detail

@@ -2,14 +2,13 @@
 #ifndef HOLDFAST_DETAIL_CHAOS_CORE_HPP
 #define HOLDFAST_DETAIL_CHAOS_CORE_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/chaos_plan.hpp>
 #include <holdfast/detail/event_queue.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -45,9 +44,9 @@ class chaos_core {
   std::shared_ptr<const chaos_options> plan() const;
 
   const std::string name_;
-  std::atomic<bool> enabled_{false};
+  sync::atomic<bool> enabled_{false};
 
-  mutable std::mutex mutex_;
+  mutable sync::mutex mutex_;
   std::shared_ptr<const chaos_options> plan_;
   std::optional<time_point> began_;  // the first attempt
   chaos_snapshot counts_{};

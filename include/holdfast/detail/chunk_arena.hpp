@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <holdfast/detail/sync.hpp>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 namespace holdfast::detail {
@@ -30,7 +30,7 @@ class chunk_arena {
   };
 
   const std::size_t chunk_bytes_;
-  std::mutex mutex_;
+  sync::mutex mutex_;
   std::vector<std::unique_ptr<std::byte, free_block>> blocks_;
   std::size_t block_chunks_ = 0;  // in the last block
   std::size_t used_chunks_ = 0;

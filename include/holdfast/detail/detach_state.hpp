@@ -2,8 +2,8 @@
 #ifndef HOLDFAST_DETAIL_DETACH_STATE_HPP
 #define HOLDFAST_DETAIL_DETACH_STATE_HPP
 
-#include <atomic>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/errc.hpp>
 #include <memory>
 
@@ -15,7 +15,7 @@ struct detach_state : std::enable_shared_from_this<detach_state> {
   const unsigned limit;
   const duration grace;
   const errc code;  // what the operation whose call is abandoned ends with
-  std::atomic<unsigned> running{0};
+  sync::atomic<unsigned> running{0};
 };
 
 }  // namespace holdfast::detail

@@ -3,10 +3,10 @@
 #define HOLDFAST_DETAIL_DURATION_HISTOGRAM_HPP
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/sync.hpp>
 
 namespace holdfast::detail {
 
@@ -30,8 +30,8 @@ class duration_histogram {
   static std::size_t index_of(std::uint64_t microseconds) noexcept;
   static duration upper_end(std::size_t index) noexcept;
 
-  std::array<std::atomic<std::uint32_t>, size> buckets_{};
-  std::atomic<std::int64_t> longest_{0};
+  std::array<sync::atomic<std::uint32_t>, size> buckets_{};
+  sync::atomic<std::int64_t> longest_{0};
 };
 
 }  // namespace holdfast::detail

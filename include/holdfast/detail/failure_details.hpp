@@ -2,10 +2,10 @@
 #ifndef HOLDFAST_DETAIL_FAILURE_DETAILS_HPP
 #define HOLDFAST_DETAIL_FAILURE_DETAILS_HPP
 
-#include <atomic>
 #include <boost/system/error_code.hpp>
 #include <exception>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/short_name.hpp>
 #include <holdfast/verdict.hpp>
 
@@ -13,7 +13,7 @@ namespace holdfast::detail {
 
 /// What the copies of a failure share. Never changed while there is more than one of them.
 struct failure_details {
-  std::atomic<unsigned> owners{1};
+  sync::atomic<unsigned> owners{1};
   unsigned attempts = 0;
   boost::system::error_code code;
   std::exception_ptr exception;

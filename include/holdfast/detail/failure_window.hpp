@@ -3,8 +3,8 @@
 #define HOLDFAST_DETAIL_FAILURE_WINDOW_HPP
 
 #include <array>
-#include <atomic>
 #include <cstdint>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/window_counts.hpp>
 
 namespace holdfast::detail {
@@ -47,7 +47,7 @@ class failure_window {
   static constexpr unsigned count_bits = 64 - period_bits;
   static constexpr std::uint64_t period_mask = (std::uint64_t{1} << period_bits) - 1;
   static constexpr std::uint64_t count_mask = (std::uint64_t{1} << count_bits) - 1;
-  using word = std::atomic<std::uint64_t>;
+  using word = sync::atomic<std::uint64_t>;
 
   static void begin(word& bucket, std::uint64_t seen, std::int64_t period,
                     std::uint64_t n) noexcept;
@@ -80,7 +80,7 @@ class packed_window {
   }
   static std::uint64_t halved(std::uint64_t word) noexcept;
 
-  std::array<std::atomic<std::uint64_t>, window_clock::buckets> buckets_{};
+  std::array<sync::atomic<std::uint64_t>, window_clock::buckets> buckets_{};
 };
 
 }  // namespace holdfast::detail

@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <holdfast/detail/kept.hpp>
-#include <holdfast/detail/operation.hpp>
-#include <mutex>
+#include <holdfast/detail/sync.hpp>
+#include <holdfast/detail/turn.hpp>
 #include <string>
 #include <utility>
 
@@ -80,7 +80,7 @@ class flight {
   const std::string key_;
   const std::size_t hash_;
 
-  mutable std::mutex mutex_;  // guards what follows, and the links of the seats
+  mutable sync::mutex mutex_;  // guards what follows, and the links of the seats
   state state_ = state::in_the_air;
   kept_ptr outcome_;  // written once, before `landed`
   holdfast::quality quality_ = holdfast::quality::primary;

@@ -2,10 +2,10 @@
 #ifndef HOLDFAST_DETAIL_GCRA_HPP
 #define HOLDFAST_DETAIL_GCRA_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/limiter_plan.hpp>
+#include <holdfast/detail/sync.hpp>
 
 namespace holdfast::detail {
 
@@ -94,10 +94,10 @@ class gcra {
   template <class Change>
   void change(const limiter_plan& p, time_point now, Change change) noexcept;
 
-  std::atomic<std::uint64_t> next_{0};   // ticks; zero: never used
-  std::atomic<std::int64_t> hold_{0};    // nanoseconds
-  std::atomic<std::uint64_t> begun_{0};  // ticks: the guessed start of the schedule
-  std::atomic<std::uint64_t> credit_{0};  // ticks: when the credit has faded
+  sync::atomic<std::uint64_t> next_{0};   // ticks; zero: never used
+  sync::atomic<std::int64_t> hold_{0};    // nanoseconds
+  sync::atomic<std::uint64_t> begun_{0};  // ticks: the guessed start of the schedule
+  sync::atomic<std::uint64_t> credit_{0};  // ticks: when the credit has faded
 };
 
 }  // namespace holdfast::detail

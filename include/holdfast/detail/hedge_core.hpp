@@ -2,12 +2,11 @@
 #ifndef HOLDFAST_DETAIL_HEDGE_CORE_HPP
 #define HOLDFAST_DETAIL_HEDGE_CORE_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <holdfast/detail/latency_tracker.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/policy/hedge.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -22,8 +21,8 @@ class hedge_core {
     hedge_options options;
     std::shared_ptr<latency_tracker> latencies;  // null where the delay is fixed
     /// The percentile as last computed, and until when it is good.
-    std::atomic<duration::rep> live_delay;
-    std::atomic<time_point::rep> good_until{0};
+    sync::atomic<duration::rep> live_delay;
+    sync::atomic<time_point::rep> good_until{0};
   };
 
   explicit hedge_core(hedge_options o);
@@ -56,12 +55,12 @@ class hedge_core {
  private:
   const std::string name_;
   std::optional<retry_budget> budget_;
-  mutable std::mutex mutex_;
+  mutable sync::mutex mutex_;
   std::shared_ptr<rules> rules_;
-  std::atomic<std::uint64_t> operations_{0};
-  std::atomic<std::uint64_t> hedges_{0};
-  std::atomic<std::uint64_t> won_{0};
-  std::atomic<std::uint64_t> suppressed_{0};
+  sync::atomic<std::uint64_t> operations_{0};
+  sync::atomic<std::uint64_t> hedges_{0};
+  sync::atomic<std::uint64_t> won_{0};
+  sync::atomic<std::uint64_t> suppressed_{0};
 };
 
 }  // namespace holdfast::detail

@@ -2,9 +2,9 @@
 #ifndef HOLDFAST_DETAIL_KEPT_HPP
 #define HOLDFAST_DETAIL_KEPT_HPP
 
-#include <atomic>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <cstdint>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/failure.hpp>
 #include <holdfast/verdict.hpp>
 #include <utility>
@@ -34,7 +34,7 @@ class kept {
   virtual ~kept() = default;
 
  private:
-  mutable std::atomic<std::uint32_t> references_{0};
+  mutable sync::atomic<std::uint32_t> references_{0};
   const bool is_failure_;
   const verdict judged_;
 };

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <optional>
 
 namespace holdfast::detail {
@@ -42,7 +42,7 @@ class latency_tracker {
   static constexpr std::size_t buckets = 256;
 
   struct half {
-    std::array<std::atomic<std::uint32_t>, buckets> counts{};
+    std::array<sync::atomic<std::uint32_t>, buckets> counts{};
   };
 
   static std::size_t bucket_of(duration latency) noexcept {
@@ -66,7 +66,7 @@ class latency_tracker {
   void turn_to(std::int64_t number) noexcept;
 
   std::int64_t half_;  // the length of a half, in nanoseconds
-  std::atomic<std::int64_t> current_{0};
+  sync::atomic<std::int64_t> current_{0};
   std::array<half, 2> halves_{};
 };
 

@@ -3,15 +3,14 @@
 #define HOLDFAST_DETAIL_LIMIT_CORE_HPP
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/event_queue.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/policy/adaptive_limit_options.hpp>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <string>
 
 namespace holdfast::detail {
@@ -118,14 +117,14 @@ class limit_core {
   const std::string name_;
 
   // Read by every call, written once per window.
-  std::atomic<std::uint64_t> limit_;
-  std::atomic<std::uint32_t> share_{every_call};
-  std::atomic<time_point::rep> due_{never.time_since_epoch().count()};
+  sync::atomic<std::uint64_t> limit_;
+  sync::atomic<std::uint32_t> share_{every_call};
+  sync::atomic<time_point::rep> due_{never.time_since_epoch().count()};
 
-  alignas(64) std::atomic<std::uint64_t> word_{0};
-  alignas(64) std::atomic<std::uint64_t> refused_{0};
+  alignas(64) sync::atomic<std::uint64_t> word_{0};
+  alignas(64) sync::atomic<std::uint64_t> refused_{0};
 
-  mutable std::mutex mutex_;  // for the window and for what judges it
+  mutable sync::mutex mutex_;  // for the window and for what judges it
   adaptive_limit_options options_;
   const std::unique_ptr<limit_controller> controller_;
   std::array<duration, capacity> samples_{};

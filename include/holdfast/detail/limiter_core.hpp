@@ -2,14 +2,13 @@
 #ifndef HOLDFAST_DETAIL_LIMITER_CORE_HPP
 #define HOLDFAST_DETAIL_LIMITER_CORE_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/gcra.hpp>
 #include <holdfast/detail/limiter_plan.hpp>
 #include <holdfast/detail/sliding_log.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -74,13 +73,13 @@ class limiter_core {
   bool sliding() const noexcept { return log_ != nullptr; }
 
   gcra schedule_;  // where the log is in use: for its hold
-  std::atomic<const limiter_plan*> plan_;
+  sync::atomic<const limiter_plan*> plan_;
   std::unique_ptr<sliding_log> log_;  // for `limiter_algorithm::sliding_window`
-  std::atomic<std::uint32_t> waiting_{0};
-  std::atomic<std::uint64_t> refused_{0};
+  sync::atomic<std::uint32_t> waiting_{0};
+  sync::atomic<std::uint64_t> refused_{0};
   const std::string name_;
 
-  std::mutex mutex_;  // of reconfigurations
+  sync::mutex mutex_;  // of reconfigurations
   // Calls may still hold an old plan; there are as many as there were reconfigurations.
   std::vector<std::unique_ptr<const limiter_plan>> plans_;
 };

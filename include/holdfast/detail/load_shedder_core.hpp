@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/stable_hash.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/tenant_shares.hpp>
 #include <holdfast/policy/load_shedder_options.hpp>
-#include <mutex>
 #include <string>
 
 namespace holdfast::detail {
@@ -91,21 +90,21 @@ class load_shedder_core {
   void apply(const load_shedder_options& o) noexcept;
 
   const std::string name_;
-  std::atomic<unsigned> cursor_{levels};
-  std::atomic<std::uint64_t> salt_{0};
-  std::atomic<std::int64_t> window_ends_{0};
-  std::atomic<unsigned> window_calls_{0};
-  std::atomic<unsigned> capacity_{0};
-  std::atomic<unsigned> burst_{0};
-  std::atomic<std::int64_t> window_{0};
-  std::atomic<std::int64_t> threshold_{0};
-  std::atomic<overload_signal> signal_{};
-  alignas(64) std::atomic<std::uint64_t> samples_{0};
-  alignas(64) std::array<std::atomic<std::uint32_t>, levels> arrivals_{};
-  std::array<std::atomic<std::uint64_t>, priority_count> shed_{};
-  std::atomic<std::uint64_t> over_share_{0};
+  sync::atomic<unsigned> cursor_{levels};
+  sync::atomic<std::uint64_t> salt_{0};
+  sync::atomic<std::int64_t> window_ends_{0};
+  sync::atomic<unsigned> window_calls_{0};
+  sync::atomic<unsigned> capacity_{0};
+  sync::atomic<unsigned> burst_{0};
+  sync::atomic<std::int64_t> window_{0};
+  sync::atomic<std::int64_t> threshold_{0};
+  sync::atomic<overload_signal> signal_{};
+  alignas(64) sync::atomic<std::uint64_t> samples_{0};
+  alignas(64) std::array<sync::atomic<std::uint32_t>, levels> arrivals_{};
+  std::array<sync::atomic<std::uint64_t>, priority_count> shed_{};
+  sync::atomic<std::uint64_t> over_share_{0};
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable sync::mutex mutex_;  // guards what follows
   load_shedder_options options_;
   bool overloaded_ = false;
   duration mean_{0};

@@ -7,7 +7,7 @@
 #include <holdfast/call_context.hpp>
 #include <holdfast/call_options.hpp>
 #include <holdfast/detail/deadline_alarm.hpp>
-#include <holdfast/detail/wait_state.hpp>
+#include <holdfast/detail/turn.hpp>
 #include <holdfast/errc.hpp>
 #include <holdfast/failure.hpp>
 #include <holdfast/ledger.hpp>
@@ -47,19 +47,6 @@ struct refusal {
   policy_kind policy = policy_kind::none;
   const std::string* policy_name = nullptr;
   duration retry_after = duration(-1);
-};
-
-/// A wait, and the place in the queue that it may be for.
-struct turn {
-  wait_state wait;
-  turn* next = nullptr;
-  turn* prev = nullptr;
-  time_point since{};              ///< When it was queued.
-  unsigned weight = 1;             ///< The permits that it waits for.
-  holdfast::priority rank = holdfast::priority::normal;
-  bool queued = false;
-  bool refused = false;            ///< The queue has ended the wait, with `code` and no permit.
-  errc code = errc::bulkhead_full;
 };
 
 /// One operation, without its result's type: what the layers see of it and what the engine keeps.

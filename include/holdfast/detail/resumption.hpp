@@ -2,10 +2,10 @@
 #ifndef HOLDFAST_DETAIL_RESUMPTION_HPP
 #define HOLDFAST_DETAIL_RESUMPTION_HPP
 
-#include <atomic>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <cstddef>
+#include <holdfast/detail/sync.hpp>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -32,7 +32,7 @@ class resumption {
   }
 
   /// Counts down when the handler has been posted or destroyed.
-  void hold(std::atomic<unsigned>& pins) noexcept { pins_ = &pins; }
+  void hold(sync::atomic<unsigned>& pins) noexcept { pins_ = &pins; }
 
   template <class Handler>
   void store(Handler&& handler) {
@@ -120,7 +120,7 @@ class resumption {
   }
 
   const actions* actions_ = nullptr;
-  std::atomic<unsigned>* pins_ = nullptr;
+  sync::atomic<unsigned>* pins_ = nullptr;
   alignas(std::max_align_t) std::byte buffer_[capacity];
 };
 

@@ -2,13 +2,12 @@
 #ifndef HOLDFAST_DETAIL_RETRY_BUDGET_CORE_HPP
 #define HOLDFAST_DETAIL_RETRY_BUDGET_CORE_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/striped_counters.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/window_samples.hpp>
 #include <holdfast/policy/retry_budget_options.hpp>
-#include <mutex>
 #include <string>
 
 namespace holdfast::detail {
@@ -79,15 +78,15 @@ class retry_budget_core {
   void apply() noexcept;
 
   // Read by every call and seldom written.
-  mutable std::atomic<time_point::rep> next_period_;
-  std::atomic<std::int64_t> tokens_{0};  // both zero in the `ratio` mode
-  std::atomic<std::int64_t> max_tokens_{0};
-  std::atomic<std::int64_t> refill_{0};
-  std::atomic<budget_mode> mode_;
+  mutable sync::atomic<time_point::rep> next_period_;
+  sync::atomic<std::int64_t> tokens_{0};  // both zero in the `ratio` mode
+  sync::atomic<std::int64_t> max_tokens_{0};
+  sync::atomic<std::int64_t> refill_{0};
+  sync::atomic<budget_mode> mode_;
   mutable striped_counters<1> calls_;
   const std::string name_;
 
-  alignas(64) mutable std::mutex mutex_;  // guards what follows up to `granted_`
+  alignas(64) mutable sync::mutex mutex_;  // guards what follows up to `granted_`
   retry_budget_options options_;
   mutable window_samples<totals> samples_;
   mutable std::uint64_t calls_seen_ = 0;  // the last sum of the stripes
@@ -95,9 +94,9 @@ class retry_budget_core {
   std::int64_t per_call_ = 0;  // millionths of a retry
   std::int64_t floor_ = 0;
 
-  std::atomic<std::uint64_t> granted_{0};
-  std::atomic<std::uint64_t> released_{0};
-  std::atomic<std::uint64_t> exhausted_{0};
+  sync::atomic<std::uint64_t> granted_{0};
+  sync::atomic<std::uint64_t> released_{0};
+  sync::atomic<std::uint64_t> exhausted_{0};
 };
 
 }  // namespace holdfast::detail

@@ -2,7 +2,6 @@
 #ifndef HOLDFAST_DETAIL_RUNNER_HPP
 #define HOLDFAST_DETAIL_RUNNER_HPP
 
-#include <atomic>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -12,9 +11,9 @@
 #include <holdfast/detail/deadline_alarm.hpp>
 #include <holdfast/detail/operation.hpp>
 #include <holdfast/detail/resumption.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/work_count.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -155,7 +154,7 @@ class runner_base : public std::enable_shared_from_this<runner_base>, private de
 
   asio::cancellation_signal signal_;
   deadline_scope limit_;
-  std::atomic<std::uint64_t> job_{0};  // odd while an attempt is running
+  sync::atomic<std::uint64_t> job_{0};  // odd while an attempt is running
   sink_base* sink_ = nullptr;
   resumption parked_;
   resumption waiter_;
@@ -180,7 +179,7 @@ class runner_registry final : public asio::execution_context::service {
  private:
   void shutdown() noexcept override;
 
-  std::mutex mutex_;
+  sync::mutex mutex_;
   std::vector<std::shared_ptr<runner_base>> runners_;
   // Frames that the context destroys after our shutdown still refer to their runners.
   std::vector<std::shared_ptr<runner_base>> graveyard_;
@@ -328,7 +327,7 @@ class runner_pool final : public asio::execution_context::service {
   }
 
   runner_registry& registry_;
-  std::mutex mutex_;
+  sync::mutex mutex_;
   runner<U>* free_in_context_ = nullptr;
   runner<U>* free_on_strands_ = nullptr;
 };

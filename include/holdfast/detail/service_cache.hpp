@@ -2,14 +2,14 @@
 #ifndef HOLDFAST_DETAIL_SERVICE_CACHE_HPP
 #define HOLDFAST_DETAIL_SERVICE_CACHE_HPP
 
-#include <atomic>
 #include <boost/asio/execution_context.hpp>
 #include <cstdint>
+#include <holdfast/detail/sync.hpp>
 
 namespace holdfast::detail {
 
 /// Counts the services of ours that were destroyed: a cached pointer is good while it stands still.
-inline std::atomic<std::uint64_t> service_epoch{0};
+inline sync::atomic<std::uint64_t> service_epoch{0};
 
 /// Remembers, per thread, the service of the execution context that was used last.
 /// `use_service` takes a lock and walks a list; this is two comparisons.

@@ -8,8 +8,8 @@
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/cache_layer.hpp>
 #include <holdfast/detail/similarity.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,7 +79,7 @@ class similar_core final : public cache_observer {
                               const similar_options& o);
 
   const std::string name_;
-  mutable std::mutex mutex_;  // guards what follows; not held while texts are compared
+  mutable sync::mutex mutex_;  // guards what follows; not held while texts are compared
   std::shared_ptr<const similar_options> options_;
   std::vector<entry_ptr> entries_;  // oldest first
 };

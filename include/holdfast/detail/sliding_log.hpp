@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/limiter_plan.hpp>
-#include <mutex>
+#include <holdfast/detail/sync.hpp>
 #include <vector>
 
 namespace holdfast::detail {
@@ -55,7 +55,7 @@ class sliding_log {
   time_point earliest_for(const limiter_plan& p, std::uint64_t units,
                           time_point when) const noexcept;
 
-  mutable std::mutex mutex_;
+  mutable sync::mutex mutex_;
   std::vector<entry> ring_;
   std::size_t head_ = 0;
   std::size_t size_ = 0;

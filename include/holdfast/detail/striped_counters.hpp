@@ -3,9 +3,9 @@
 #define HOLDFAST_DETAIL_STRIPED_COUNTERS_HPP
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/thread_slot.hpp>
 #include <memory>
 
@@ -48,7 +48,7 @@ class striped_counters {
 
  private:
   struct alignas(64) line {
-    std::array<std::atomic<std::uint64_t>, Kinds> counts{};
+    std::array<sync::atomic<std::uint64_t>, Kinds> counts{};
   };
 
   const std::uint32_t own_lines_;

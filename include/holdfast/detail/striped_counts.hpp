@@ -2,10 +2,10 @@
 #ifndef HOLDFAST_DETAIL_STRIPED_COUNTS_HPP
 #define HOLDFAST_DETAIL_STRIPED_COUNTS_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <holdfast/detail/calls_in_flight.hpp>
 #include <holdfast/detail/failure_window.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/thread_slot.hpp>
 #include <holdfast/detail/window_counts.hpp>
 #include <limits>
@@ -76,12 +76,12 @@ class striped_counts {
   struct alignas(128) stripe {  // two lines: processors fetch the neighbour as well
     failure_window window;
     calls_in_flight in_flight;
-    std::atomic<std::uint64_t> refused{0};
+    sync::atomic<std::uint64_t> refused{0};
   };
   static constexpr std::int64_t none = std::numeric_limits<std::int64_t>::min();
 
-  // What is cleared becomes older than any window, all at once: to clear the counts themselves would
-  // fail where their thread is counting.
+  // What is cleared becomes older than any window, all at once: to clear the counts themselves
+  // would fail where their thread is counting.
   static constexpr std::int64_t leap = 32;
   static_assert(leap > 2 * window_clock::buckets);
   std::int64_t numbered(std::int64_t period) const noexcept {
@@ -104,9 +104,9 @@ class striped_counts {
 
   const unsigned own_;  // a power of two, at least 4
   const std::unique_ptr<stripe[]> stripes_;
-  std::atomic<std::int64_t> leapt_{0};
-  std::atomic<std::int64_t> last_bad_{none};  // the period of the last bad call
-  std::atomic<std::int64_t> settled_{none};
+  sync::atomic<std::int64_t> leapt_{0};
+  sync::atomic<std::int64_t> last_bad_{none};  // the period of the last bad call
+  sync::atomic<std::int64_t> settled_{none};
 };
 
 }  // namespace holdfast::detail

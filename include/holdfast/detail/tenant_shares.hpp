@@ -3,9 +3,9 @@
 #define HOLDFAST_DETAIL_TENANT_SHARES_HPP
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <holdfast/detail/sync.hpp>
 
 namespace holdfast::detail {
 
@@ -56,8 +56,8 @@ class tenant_shares {
 
   place find(std::uint64_t hash, std::uint64_t& word) const noexcept;
 
-  alignas(64) std::array<std::atomic<std::uint64_t>, ways * lines> slots_{};
-  alignas(64) std::atomic<std::uint32_t> total_{0};
+  alignas(64) std::array<sync::atomic<std::uint64_t>, ways * lines> slots_{};
+  alignas(64) sync::atomic<std::uint32_t> total_{0};
 };
 
 }  // namespace holdfast::detail

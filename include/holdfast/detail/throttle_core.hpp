@@ -2,14 +2,13 @@
 #ifndef HOLDFAST_DETAIL_THROTTLE_CORE_HPP
 #define HOLDFAST_DETAIL_THROTTLE_CORE_HPP
 
-#include <atomic>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/striped_counters.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/detail/window_samples.hpp>
 #include <holdfast/policy/throttle_options.hpp>
 #include <holdfast/verdict.hpp>
-#include <mutex>
 #include <string>
 
 namespace holdfast::detail {
@@ -86,21 +85,21 @@ class throttle_core {
   in_window count() const noexcept;
 
   // Read by every call and seldom written.
-  mutable std::atomic<time_point::rep> next_period_;
-  std::atomic<bool> throttling_{false};
+  mutable sync::atomic<time_point::rep> next_period_;
+  sync::atomic<bool> throttling_{false};
   mutable counters counts_;
   const std::string name_;
 
   // What the rule reads; written with the mutex held, one by one: a sum may be off for a moment.
-  alignas(64) mutable std::atomic<std::uint64_t> requests_before_{0};
-  mutable std::atomic<std::uint64_t> accepts_before_{0};
-  mutable std::atomic<std::uint64_t> unsaid_before_{0};
-  std::atomic<double> multiplier_{0};
-  std::atomic<double> min_requests_{0};
-  std::atomic<double> max_rejection_{0};
-  std::atomic<std::uint64_t> rejected_{0};
+  alignas(64) mutable sync::atomic<std::uint64_t> requests_before_{0};
+  mutable sync::atomic<std::uint64_t> accepts_before_{0};
+  mutable sync::atomic<std::uint64_t> unsaid_before_{0};
+  sync::atomic<double> multiplier_{0};
+  sync::atomic<double> min_requests_{0};
+  sync::atomic<double> max_rejection_{0};
+  sync::atomic<std::uint64_t> rejected_{0};
 
-  mutable std::mutex mutex_;
+  mutable sync::mutex mutex_;
   throttle_options options_;
   mutable window_samples<counters::totals> samples_;
 };

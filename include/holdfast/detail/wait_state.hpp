@@ -2,10 +2,10 @@
 #ifndef HOLDFAST_DETAIL_WAIT_STATE_HPP
 #define HOLDFAST_DETAIL_WAIT_STATE_HPP
 
-#include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstdint>
 #include <holdfast/detail/resumption.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/time/time_service.hpp>
 
 namespace holdfast::detail {
@@ -109,7 +109,7 @@ class wait_state : private timer_entry {
     if (self.state_.compare_exchange_strong(expected, state::abandoned)) self.handler_.drop();
   }
 
-  std::atomic<state> state_{state::idle};
+  sync::atomic<state> state_{state::idle};
   time_service* time_ = nullptr;
   asio::cancellation_slot slot_;
   resumption handler_;

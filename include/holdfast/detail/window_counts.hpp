@@ -3,10 +3,10 @@
 #define HOLDFAST_DETAIL_WINDOW_COUNTS_HPP
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/sync.hpp>
 
 namespace holdfast::detail {
 
@@ -77,8 +77,8 @@ class window_clock {
     return p;
   }
 
-  std::atomic<std::int64_t> width_;
-  mutable std::atomic<std::int64_t> recent_{0};
+  sync::atomic<std::int64_t> width_;
+  mutable sync::atomic<std::int64_t> recent_{0};
 };
 
 /// The bucket of a period.

@@ -2,7 +2,6 @@
 #ifndef HOLDFAST_TIME_TIME_SERVICE_HPP
 #define HOLDFAST_TIME_TIME_SERVICE_HPP
 
-#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,10 +9,10 @@
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/coarse_clock.hpp>
 #include <holdfast/detail/service_cache.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <holdfast/time/time_source.hpp>
 #include <holdfast/time/timer_wheel.hpp>
 #include <memory>
-#include <mutex>
 
 namespace holdfast {
 
@@ -106,7 +105,7 @@ class time_service final : public asio::execution_context::service {
 
   /// How many resumptions are on their way here from elsewhere: the context's shutdown waits for
   /// them to be posted.
-  std::atomic<unsigned>& pins() noexcept { return pins_; }
+  detail::sync::atomic<unsigned>& pins() noexcept { return pins_; }
 
   /// Puts a source of virtual time in place, or takes it away. Only while no timer is armed.
   void set_source(time_source* source) noexcept {
@@ -126,7 +125,7 @@ class time_service final : public asio::execution_context::service {
     maybe_lock(const maybe_lock&) = delete;
 
    private:
-    std::mutex* mutex_;
+    detail::sync::mutex* mutex_;
   };
 
   class alarm_clock;  // the steady_timer behind the wheel, and the accounting of its work
@@ -149,10 +148,10 @@ class time_service final : public asio::execution_context::service {
   time_source* source_ = nullptr;
   time_point programmed_ = never;  // when the alarm clock rings; `never` when it is not set
   timer_wheel wheel_;
-  std::mutex mutex_;
-  std::atomic<unsigned> pins_{0};
+  detail::sync::mutex mutex_;
+  detail::sync::atomic<unsigned> pins_{0};
   std::unique_ptr<alarm_clock> alarm_;  // made with the first executor that is seen
-  std::atomic<bool> alarm_ready_{false};
+  detail::sync::atomic<bool> alarm_ready_{false};
 };
 
 /// Declares that exactly one thread runs `context`, where its concurrency hint does not say so.
