@@ -117,6 +117,7 @@ void gcra::change(const limiter_plan& p, time_point now, Change change) noexcept
     if (wanted == ahead) return;
     if (next_.compare_exchange_weak(seen, at + static_cast<std::uint64_t>(wanted),
                                     std::memory_order_relaxed)) {
+      begun_.store(0, std::memory_order_relaxed);  // nobody knows what of a guess is left in it
       return;
     }
   }

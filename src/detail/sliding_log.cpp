@@ -106,6 +106,8 @@ void sliding_log::remove(std::uint64_t units, time_point when) noexcept {
     units = std::min(units, e.units);
     e.units -= units;
     sum_ -= units;
+    // Who comes next need not wait for those who are not there any more.
+    while (size_ != 0 && at(size_ - 1).units == 0) --size_;
     return;
   }
 }

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 // A circuit breaker against the same thing without a thought for speed or threads: a list of all
 // calls with their times. The commands are made up, and shrunk when they fail, by RapidCheck.
-#include <rapidcheck.h>
-#include <rapidcheck/state.h>
-
 #include <catch2/catch_all.hpp>
 #include <cmath>
 #include <deque>
 #include <holdfast/detail/breaker_core.hpp>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
 #include <ostream>
+
+#include "../support/property.hpp"
 
 namespace {
 
@@ -306,22 +304,16 @@ struct by_hand : command {
   void show(std::ostream& os) const override { os << "by_hand " << to_string(to); }
 };
 
-template <class Command>
-auto make(const model& m) {
-  return rc::gen::exec(
-      [m] { return std::shared_ptr<const command>(std::make_shared<Command>(m)); });
-}
-
 rc::Gen<std::shared_ptr<const command>> any_command(const model& m) {
-  return rc::gen::weightedOneOf<std::shared_ptr<const command>>({{40, make<enter>(m)},
-                                                                 {40, make<leave>(m)},
-                                                                 {20, make<pass_time>(m)},
-                                                                 {1, make<by_hand>(m)}});
+  return rc::gen::weightedOneOf<std::shared_ptr<const command>>({{40, test::make<enter>(m)},
+                                                                 {40, test::make<leave>(m)},
+                                                                 {20, test::make<pass_time>(m)},
+                                                                 {1, test::make<by_hand>(m)}});
 }
 
 hf::circuit_breaker_options any_options() {
-  const auto number = [](unsigned low, unsigned high) { return *rc::gen::inRange(low, high + 1); };
-  const auto maybe = [&](double chance) { return number(1, 100) <= chance * 100; };
+  using test::maybe;
+  using test::number;
   const auto rate = [&] { return number(1, 10) / 10.0; };
   hf::circuit_breaker_options o;
   o.consecutive_failures = maybe(0.5) ? number(1, 6) : 0;
@@ -354,38 +346,29 @@ hf::circuit_breaker_options any_options() {
   return o;
 }
 
-bool holds(const std::string& what, bool measures_time) {
-  rc::detail::TestParams params;
-  params.seed = 20'230'911;  // the same on every run: a test that fails must fail again
-  params.maxSuccess = 500;
-  params.maxSize = 400;
-  const auto result = rc::detail::checkTestable(
-      [measures_time] {
-        hf::circuit_breaker_options o = any_options();
-        // Calls that hang may open the circuit as another enters: left to the unit tests.
-        if (measures_time) {
-          o.slow_after = 400ms;
-          o.slow_rate = 0.0;
-          o.failure_rate = 0.0;
-          o.consecutive_failures = std::max(o.consecutive_failures, 1u);
-        }
-        model m;
-        m.o = o;
-        subject s(o);
-        rc::state::check(m, s, any_command);
-      },
-      rc::detail::TestMetadata{what, what}, params);
-  if (result.template is<rc::detail::SuccessResult>()) return true;
-  rc::detail::printResultMessage(result, std::cerr);
-  return false;
+bool judges_as_the_model(const std::string& what, bool measures_time) {
+  return test::holds(what, {.count = 500, .size = 400}, [measures_time] {
+    hf::circuit_breaker_options o = any_options();
+    // Calls that hang may open the circuit as another enters: left to the unit tests.
+    if (measures_time) {
+      o.slow_after = 400ms;
+      o.slow_rate = 0.0;
+      o.failure_rate = 0.0;
+      o.consecutive_failures = std::max(o.consecutive_failures, 1u);
+    }
+    model m;
+    m.o = o;
+    subject s(o);
+    rc::state::check(m, s, any_command);
+  });
 }
 
 }  // namespace
 
 TEST_CASE("a breaker is the list of its calls, within one bucket", "[breaker][property]") {
-  CHECK(holds("windows and rates", false));
+  CHECK(judges_as_the_model("windows and rates", false));
 }
 
 TEST_CASE("a breaker that measures time judges as its calls lasted", "[breaker][property]") {
-  CHECK(holds("slow by the clock", true));
+  CHECK(judges_as_the_model("slow by the clock", true));
 }

@@ -185,6 +185,30 @@ TEST_CASE("a clock that is behind never lets a permit in early", "[gcra]") {
   CHECK(worst_excess(admitted, p) <= 0);
 }
 
+TEST_CASE("a clock that is behind gives nothing twice", "[gcra]") {
+  const limiter_plan p(options{.permits = 1000, .period = 1s, .burst = 64});
+  REQUIRE(p.guess_start);
+  gcra g;
+  const auto taken_at = [&](hf::duration now, hf::duration coarse) {
+    unsigned taken = 0;
+    while (g.take(p, 1, at(coarse), 4ms) || take_now(g, p, 1, at(now))) ++taken;
+    return taken;
+  };
+  SECTION("where the store was full but for a tick's worth") {
+    REQUIRE(take_now(g, p, 63, at(0s)));
+    CHECK(g.available(p, at(61ms)) == 62);
+    const unsigned taken = taken_at(61ms, 60ms);
+    CHECK(taken <= 62);
+    CHECK(taken >= 62 - 4);
+  }
+  SECTION("where the store was filled in the tick in which it was begun with") {
+    REQUIRE(g.take(p, 1, at(0s), 4ms));
+    g.refund(p, 20, at(0s));
+    REQUIRE(take_now(g, p, 62, at(0s)));
+    CHECK(taken_at(0s, 0s) == 2);
+  }
+}
+
 TEST_CASE("a clock that is behind refuses nobody who comes in time", "[gcra]") {
   SECTION("the burst of an idle limiter, to its last permit") {
     const limiter_plan p(options{.permits = 100, .period = 1s, .burst = 100});

@@ -91,6 +91,31 @@ TEST_CASE("what was not used comes back, as long as it counts", "[sliding_log]")
   CHECK(log.available(p, at(2s)) == 10);
 }
 
+TEST_CASE("who cancels a booking leaves no gap behind", "[sliding_log]") {
+  const limiter_plan p = plan_of(4, 1s, 9s);
+  sliding_log log(p);
+  REQUIRE(take_now(log, p, 2, at(0s)));
+  const auto due = [&](std::uint32_t units) { return log.book(p, units, at(1ms), at(1ms), at(9s)); };
+  const booking a = due(4);
+  const booking b = due(4);
+  REQUIRE(a.at == at(1s));
+  REQUIRE(b.at == at(2s));
+  SECTION("the last first") {
+    log.remove(4, b.at);
+    CHECK(log.next_free(p, at(1ms)) == 1999ms);
+    log.remove(4, a.at);
+    CHECK(log.next_free(p, at(1ms)) == 0s);
+  }
+  SECTION("the last last") {
+    log.remove(4, a.at);
+    CHECK(log.next_free(p, at(1ms)) == 2999ms);  // nobody is admitted before who came earlier
+    log.remove(4, b.at);
+    CHECK(log.next_free(p, at(1ms)) == 0s);
+  }
+  CHECK(log.available(p, at(1ms)) == 2);
+  CHECK(take_now(log, p, 2, at(1ms)));
+}
+
 TEST_CASE("the log against a list of every admission", "[sliding_log]") {
   const auto seed = GENERATE(range(1u, 31u));
   std::mt19937_64 random(seed);

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_DETAIL_GCRA_HPP
 #define HOLDFAST_DETAIL_GCRA_HPP
 
+#include <algorithm>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/limiter_plan.hpp>
@@ -33,16 +34,17 @@ class gcra {
     std::uint64_t seen = next_.load(std::memory_order_relaxed);
     for (;;) {
       std::int64_t ahead = static_cast<std::int64_t>(seen - at);
-      const bool begins = ahead < unsure;
-      if (begins) {
+      std::int64_t guessed = 0;  // how much too late the schedule may begin
+      if (ahead < unsure) {
         if (unsure != 0 && !p.guess_start) return false;
+        guessed = unsure - std::max<std::int64_t>(ahead, 0);
         ahead = unsure;
       }
       if (ahead > p.depth - need) return false;
       if (next_.compare_exchange_weak(seen, at + static_cast<std::uint64_t>(ahead + need),
                                       std::memory_order_relaxed)) {
-        if (begins && unsure != 0) [[unlikely]] {
-          begun_.store(at + static_cast<std::uint64_t>(unsure), std::memory_order_relaxed);
+        if (guessed != 0) [[unlikely]] {
+          begun_.store(at + static_cast<std::uint64_t>(guessed), std::memory_order_relaxed);
         }
         return true;
       }
@@ -96,7 +98,7 @@ class gcra {
 
   sync::atomic<std::uint64_t> next_{0};   // ticks; zero: never used
   sync::atomic<std::int64_t> hold_{0};    // nanoseconds
-  sync::atomic<std::uint64_t> begun_{0};  // ticks: the guessed start of the schedule
+  sync::atomic<std::uint64_t> begun_{0};  // ticks: until when a guessed start may be ahead
   sync::atomic<std::uint64_t> credit_{0};  // ticks: when the credit has faded
 };
 
