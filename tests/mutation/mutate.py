@@ -128,21 +128,20 @@ def find_mutants(kernels):
             key = path, hashlib.sha256(finder + (ROOT / path).read_bytes()).digest()
             if key not in known:
                 known[key] = mutants.find(str(ROOT / path), arguments)
+                memory.write_bytes(pickle.dumps(known))
             assert len(known[key]) < NUMBERS_PER_FILE
             for i, m in enumerate(known[key]):
                 m = replace(m, number=number + i, name=f"{path}: {m.name}", path=path)
                 kernel.mutants.append(m)
-    memory.write_bytes(pickle.dumps(known))
 
 
-def programs_of(kernels):
+def programs_of():
     """The test programs there are, by the patterns of the kernels."""
     help_text = subprocess.run(["ninja", "-C", BUILD, "-t", "targets", "all"], check=True,
                                capture_output=True, text=True).stdout
-    there = sorted(set(re.findall(r"^tests/(?:\w+/)?(\w+): CXX_EXECUTABLE_LINKER", help_text, re.M)))
-    paths = dict(re.findall(r"^(tests/(?:\w+/)?(\w+)): CXX_EXECUTABLE_LINKER", help_text, re.M))
-    paths = {name: BUILD / path for path, name in paths.items()}
-    return lambda patterns: {n: paths[n] for p in patterns for n in fnmatch.filter(there, p)}
+    found = re.findall(r"^(tests/(?:\w+/)?(\w+)): CXX_EXECUTABLE_LINKER", help_text, re.M)
+    paths = {name: BUILD / path for path, name in found}
+    return lambda patterns: {n: paths[n] for p in patterns for n in fnmatch.filter(paths, p)}
 
 
 def build(kernels, targets, jobs):
@@ -157,7 +156,7 @@ def build(kernels, targets, jobs):
                 of_file = [m for m in kernel.mutants if m.path == path]
                 texts[path] = mutants.write((ROOT / path).read_bytes(), of_file)
                 put(TREE / path, texts[path])
-        print(f"mutate: building {len(targets)} programs", flush=True)
+        print(f"mutate: building {' '.join(targets)}", flush=True)
         done = subprocess.run(["ninja", "-C", BUILD, "-k0", f"-j{jobs}", *sorted(targets)],
                               capture_output=True, text=True)
         if done.returncode == 0:
@@ -301,27 +300,26 @@ def main():
     if given.list:
         print(*(m.name for k in wanted for m in k.mutants if given.only in m.name), sep="\n")
         return 0
-    programs_for = programs_of(kernels)
-    tests = {k.name: programs_for(k.tests) for k in wanted}
-    models = {k.name: programs_for(k.models) for k in wanted}
-    paths = {n: p for of in [*tests.values(), *models.values()] for n, p in of.items()}
-    build(kernels, paths, given.jobs)
-    programs = {n: Program(n, p) for n, p in paths.items()}
-    for p in programs.values():
-        p.measure()
-
-    def ordered(names):
-        return sorted((programs[n] for n in names), key=lambda p: p.seconds)
-
-    rows, wrong, fates = [], [], {}
+    programs_for = programs_of()
+    programs, rows, wrong, fates = {}, [], [], {}
     for k in wanted:
-        fate = try_kernel(k, ordered(tests[k.name]), ordered(models[k.name]), given.jobs, given.only)
+        paths, models = programs_for(k.tests), programs_for(k.models)
+        build(kernels, paths | models, given.jobs)
+        for n, path in (paths | models).items():
+            if n not in programs:
+                programs[n] = Program(n, path)
+                programs[n].measure()
+
+        def ordered(names):
+            return sorted((programs[n] for n in names), key=lambda p: p.seconds)
+
+        fate = try_kernel(k, ordered(paths), ordered(models), given.jobs, given.only)
         row, bad = report(k, fate, reasons, not given.only)
+        print(*bad, sep="\n", flush=True)
         rows.append(row)
         wrong += bad
         fates |= fate
-    (WORK / "fates").write_text("".join(f"{n}\n  {f}\n" for n, f in fates.items()))
-    print(*wrong, sep="\n")
+        (WORK / "fates").write_text("".join(f"{n}\n  {f}\n" for n, f in fates.items()))
     table(rows)
     return 1 if wrong else 0
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""self_test COMPILER: are the sample's mutants found, tried and reported as they should be?"""
+"""self_test COMPILER SAMPLE: are the sample's mutants found, tried and reported as they should be?"""
 import subprocess
 import sys
 import tempfile
@@ -31,11 +31,13 @@ def expect(what, got, expected):
 
 
 def main():
-    here = Path(__file__).resolve().parent
-    source = here / "sample.cpp"
-    mutate.WORK = Path(tempfile.mkdtemp())
-    program = mutate.WORK / "sample"
+    compiler, source = sys.argv[1], Path(sys.argv[2]).resolve()
+    with tempfile.TemporaryDirectory() as directory:
+        mutate.WORK = Path(directory)
+        check(compiler, source, mutate.WORK / "sample")
 
+
+def check(compiler, source, program):
     found = mutants.find(str(source), ["-std=c++20"])
     found = [m for m in found if not m.name.startswith("main:")]
     for number, m in enumerate(found, 1):
@@ -50,7 +52,7 @@ def main():
     expect("the mutant at a place", found[mutants.at(text, line, column) - 1].name,
            "counter::count: next > most: > becomes <=")
 
-    subprocess.run([sys.argv[1], "-std=c++20", "-w", "-include", here / "mutant.hpp",
+    subprocess.run([compiler, "-std=c++20", "-w", "-include", mutate.HERE / "mutant.hpp",
                     mutate.WORK / "sample.cpp", "-o", program], check=True)
     sample = mutate.Program("sample", program)
     sample.measure()
