@@ -454,7 +454,7 @@ TEST_CASE("whatever the rate and however coarse the clock, nobody is early, and 
     std::uint64_t booked = 0;
     std::int64_t last_mark = 0;
     for (const op& x :
-         *any_ops({{8, k::pass_time}, {8, k::take}, {8, k::book}, {2, k::cancel}, {3, k::settle}})) {
+         *any_ops({{8, k::pass_time}, {8, k::take}, {8, k::book}, {2, k::cancel}, {3, k::settle}, {1, k::hold}})) {
       const std::uint32_t units = r.units(x);
       const hf::duration rounding(static_cast<std::int64_t>(booked / 63) + 1);
       if (x.what == k::pass_time) {
@@ -486,6 +486,10 @@ TEST_CASE("whatever the rate and however coarse the clock, nobody is early, and 
         exact.take(units);
         booked += units;
         last_mark = b.mark;
+      } else if (x.what == k::hold) {
+        const hf::duration d = o.period * (x.b % 4) / 8;
+        r.core.hold_for(d, r.now);
+        exact.hold_for(d);
       } else if (x.what == k::settle) {
         // Where others wait, it is a matter of nanoseconds whether it goes to the store.
         if (o.max_wait > 0s || r.places.empty()) continue;
@@ -640,7 +644,7 @@ void log_step(run& r, exact_log& exact, const op& x) {
     case op::kind::reconfigure: {
       r.core.reconfigure(r.changed(x), r.now);
       r.opts = exact.o = r.core.plan().options;
-      exact.late *= 2;  // the entries themselves are logged anew
+      exact.late = 2 * (exact.late + 1ns);  // the entries themselves are logged anew
       exact.late = std::min<hf::duration>(exact.late, r.opts.period);
       r.places.clear();
       r.reconfigured = true;
@@ -680,7 +684,7 @@ TEST_CASE("a sliding window is the list of its admissions, to a 32nd of its leng
     o.max_hint = o.period * test::number(0, 8) / 2;
     run r(o);
     r.opts.burst = o.permits;
-    exact_log exact{r.opts, std::max<hf::duration>(o.period / 32, 1ns)};
+    exact_log exact{r.opts, std::max<hf::duration>(o.period / 32, 1ns) - 1ns};
     for (const op& x : *any_ops({{12, k::pass_time},
                                  {1, k::take},
                                  {8, k::book},

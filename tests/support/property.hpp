@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <ostream>
 #include <string>
+#include <vector>
 
 namespace test {
 
@@ -57,6 +59,21 @@ inline unsigned number(unsigned low, unsigned high) {
   return *rc::gen::inRange<unsigned>(low, high + 1);
 }
 inline bool maybe(double chance) { return number(1, 100) <= chance * 100; }
+
+/// One step of a test, which makes of the numbers what it likes; each is below a thousand.
+struct step {
+  unsigned what = 0;
+  unsigned a = 0;
+  unsigned b = 0;
+};
+inline void showValue(const step& s, std::ostream& os) {
+  os << s.what << '/' << s.a << '/' << s.b;
+}
+inline std::vector<step> any_steps() {
+  const auto small = rc::gen::inRange(0u, 1000u);
+  return *rc::gen::container<std::vector<step>>(
+      rc::gen::exec([small] { return step{*small, *small, *small}; }));
+}
 
 /// Takes one out of a vector.
 template <class Vector>
