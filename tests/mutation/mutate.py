@@ -38,6 +38,7 @@ class Kernel:
     tests: list   # patterns
     models: list
     mutants: list = field(default_factory=list)
+    sources: dict = field(default_factory=dict)  # of the files
 
 
 def read_kernels():
@@ -125,7 +126,8 @@ def find_mutants(kernels):
     for kernel in kernels:
         for path in kernel.files:
             number += NUMBERS_PER_FILE  # a file that changes leaves the others' numbers alone
-            key = path, hashlib.sha256(finder + (ROOT / path).read_bytes()).digest()
+            kernel.sources[path] = (ROOT / path).read_bytes()
+            key = path, hashlib.sha256(finder + kernel.sources[path]).digest()
             if key not in known:
                 known[key] = mutants.find(str(ROOT / path), arguments)
                 memory.write_bytes(pickle.dumps(known))
@@ -152,9 +154,8 @@ def build(kernels, targets, jobs):
         texts = {}
         for kernel in kernels:
             kernel.mutants = [m for m in kernel.mutants if m.name not in no_code]
-            for path in kernel.files:
-                of_file = [m for m in kernel.mutants if m.path == path]
-                texts[path] = mutants.write((ROOT / path).read_bytes(), of_file)
+            for path, source in kernel.sources.items():
+                texts[path] = mutants.write(source, [m for m in kernel.mutants if m.path == path])
                 put(TREE / path, texts[path])
         print(f"mutate: building {' '.join(targets)}", flush=True)
         done = subprocess.run(["ninja", "-C", BUILD, "-k0", f"-j{jobs}", *sorted(targets)],
