@@ -52,7 +52,7 @@ bool breaker_machine<Store>::enter_timed(breaker_permit& permit, std::uint64_t w
   const bool first_of_span = this->enter(generation_of(word), now, lane);
   permit = breaker_permit::timed(word, role::timed, lane, now);
   if (first_of_span && this->rules().rated()) judge(word, {.now = now});
-  return word_.load(std::memory_order_acquire) == word;
+  return word_.load(std::memory_order_relaxed) == word;
 }
 
 template <class Store>
@@ -104,11 +104,11 @@ void breaker_machine<Store>::leave_call(const breaker_permit& permit, verdict v,
   const duration took =
       timed && says_something ? permit.taken(o.now) : duration::zero();
   if (timed) this->leave_flight(generation_of(permit.word), permit.start(), permit.lane());
-  if (word_.load(std::memory_order_acquire) != permit.word) return extend_open(permit, v, o);
+  if (word_.load(std::memory_order_relaxed) != permit.word) return extend_open(permit, v, o);
   if (!says_something) return;
   count(permit.word, *kind_of(v, this->rules().took_long(took)), o);
   // Another call may have opened the circuit meanwhile.
-  if (word_.load(std::memory_order_acquire) != permit.word) extend_open(permit, v, o);
+  if (word_.load(std::memory_order_relaxed) != permit.word) extend_open(permit, v, o);
 }
 
 template <class Store>

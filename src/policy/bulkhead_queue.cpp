@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
-#include <holdfast/policy/bulkhead.hpp>
+#include <holdfast/detail/bulkhead_core.hpp>
 
 namespace holdfast::detail {
 

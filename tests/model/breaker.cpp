@@ -152,6 +152,7 @@ struct old_results_do_not_count : with_breaker<Breaker> {
                                .window = 10s,
                                .minimum_calls = 2}) {}
   std::array<breaker_permit, 3> permits;
+  bool changed = false;
   void before() override {
     for (auto& p : permits) MUST(this->breaker.try_enter(p, start));
     this->call(verdict::failure, start);  // counts, until the reset
@@ -159,14 +160,15 @@ struct old_results_do_not_count : with_breaker<Breaker> {
   void thread(unsigned n) override {
     if (n == 0) {
       this->breaker.reset(start);
+      changed = true;
       this->breaker.leave(permits[0], verdict::failure, start);
       this->breaker.leave(permits[1], verdict::failure, start);
     } else if (n == 1) {
+      while (!changed) model::let_others_go_on();
       breaker_permit mine;
       MUST(this->breaker.try_enter(mine, start));
-      if (mine.word == permits[0].word) return;
-      // After the reset: alone in its generation.
-      this->breaker.leave(mine, verdict::failure, start);
+      if (mine.word == permits[0].word) return;  // it has not seen the change
+      this->breaker.leave(mine, verdict::failure, start);  // alone in its generation
     }
   }
   void after() override {
@@ -216,22 +218,58 @@ struct hints_only_lengthen : with_breaker<Breaker> {
   }
 };
 
+/// Who sees that the circuit is open sees for how long.
+template <class Breaker>
+struct open_says_for_how_long : with_breaker<Breaker> {
+  open_says_for_how_long() : with_breaker<Breaker>({.consecutive_failures = 1, .open_for = 5s}) {}
+  void thread(unsigned n) override {
+    if (n == 0) {
+      this->call(verdict::failure, start);
+    } else {
+      while (this->breaker.state() != breaker_state::open) model::let_others_go_on();
+      MUST(this->breaker.remaining_open(start) == 5s);
+    }
+  }
+};
+
 /// A window of calls that takes the place of a window of time, while calls count.
 struct a_new_ring_is_whole : with_breaker<named> {
   a_new_ring_is_whole() : with_breaker<named>({.failure_rate = 0.5, .minimum_calls = 4}) {}
+  bool changed = false;
   void thread(unsigned n) override {
     if (n == 0) {
       breaker.reconfigure({.failure_rate = 0.5, .window_calls = 4, .minimum_calls = 4}, start);
-    } else {
-      call(verdict::success, start);
-      call(verdict::failure, start);
+      changed = true;
+      return;
     }
+    call(verdict::success, start);
+    while (!changed) model::let_others_go_on();
+    call(n == 1 ? verdict::success : verdict::failure, start);
   }
   void after() override {
     // What was counted while the window changed may be missing, and is never more.
     MUST(breaker.snapshot(start).calls_in_window <= 4);
     for (int i = 0; i < 4; ++i) call(verdict::failure, start);
     MUST(breaker.state() == breaker_state::open);
+  }
+};
+
+/// And back: calls that find the ring no more count in the window of time.
+struct a_ring_that_goes_is_left : with_breaker<named> {
+  a_ring_that_goes_is_left()
+      : with_breaker<named>({.failure_rate = 0.5, .window_calls = 4, .minimum_calls = 4}) {}
+  bool changed = false;
+  void before() override { call(verdict::failure, start); }
+  void thread(unsigned n) override {
+    if (n == 0) {
+      breaker.reconfigure({.failure_rate = 0.5, .minimum_calls = 4}, start);
+      changed = true;
+    } else if (n == 1) {
+      while (!changed) model::let_others_go_on();
+      call(verdict::success, start);
+      const auto held = breaker.snapshot(start);
+      MUST(held.calls_in_window <= 2 && held.failed_in_window == 1);
+    }
   }
 };
 
@@ -243,6 +281,7 @@ void explore(model::explorer& e, const std::string& whose, std::uint64_t runs) {
   e.explore<probes_decide_once<Breaker>>(whose + ": probes decide once", runs);
   e.explore<old_results_do_not_count<Breaker>>(whose + ": old results do not count", runs);
   e.explore<isolated_stays_isolated<Breaker>>(whose + ": isolated stays isolated", runs);
+  e.explore<open_says_for_how_long<Breaker>>(whose + ": open says for how long", runs);
   e.explore<hints_only_lengthen<Breaker>>(whose + ": hints only lengthen", runs);
 }
 
@@ -253,5 +292,6 @@ int main(int argc, char** argv) {
   explore<named>(e, "named", 5000);
   explore<keyed>(e, "keyed", 10'000);
   e.explore<a_new_ring_is_whole>("a new ring is whole", 5000);
+  e.explore<a_ring_that_goes_is_left>("a ring that goes is left", 5000);
   return e.result();
 }

@@ -153,6 +153,13 @@ struct counters_add_up : model::threads {
   void after() override { MUST((counters.sum() == striped_counters<2>::totals{2, 2})); }
 };
 
+/// What a ring holds by its totals and by its calls, one by one.
+bool agrees_with_itself(const call_ring& ring) {
+  call_ring copy{ring.size()};
+  copy.copy_from(ring);
+  return copy.sum() == ring.sum();
+}
+
 /// A ring holds the last so many calls: as many as it has room for, whoever counts at once.
 struct a_ring_is_exact_at_rest : model::threads {
   static constexpr int count = 3;
@@ -167,6 +174,7 @@ struct a_ring_is_exact_at_rest : model::threads {
   }
   void after() override {
     MUST(ring.sum().total() == 2);
+    MUST(agrees_with_itself(ring));
     ring.add(call_kind::slow);
     ring.add(call_kind::slow);
     MUST((ring.sum() == window_counts{.slow = 2}));
@@ -193,6 +201,25 @@ struct a_ring_forgets : model::threads {
     MUST((ring.sum() == window_counts{.slow = 2}));
     ring.clear();
     MUST(ring.sum().total() == 0);
+  }
+};
+
+/// A call that knows that the ring has forgotten is counted as well as kept.
+struct a_ring_begins_anew : model::threads {
+  static constexpr int count = 2;
+  call_ring ring{3};
+  void before() override { ring.add(call_kind::failed); }
+  void thread(unsigned n) override {
+    if (n == 0) {
+      ring.clear();
+      ring.add(call_kind::slow);
+    } else {
+      ring.add(call_kind::good);
+    }
+  }
+  void after() override {
+    MUST(ring.sum().slow == 1 && ring.sum().failed == 0);
+    MUST(agrees_with_itself(ring));
   }
 };
 
@@ -259,6 +286,7 @@ int main(int argc, char** argv) {
   e.explore<counters_add_up>("counters add up", 10'000);
   e.explore<a_ring_is_exact_at_rest>("a ring is exact at rest", 20'000);
   e.explore<a_ring_forgets>("a ring forgets", 20'000);
+  e.explore<a_ring_begins_anew>("a ring begins anew", 20'000);
   e.explore<calls_that_leave_are_gone>("calls that leave are gone", 10'000);
   e.explore<calls_that_hang_are_late>("calls that hang are late", 10'000);
   e.explore<a_change_forgets_who_is_in_flight>("a change forgets who is in flight", 10'000);

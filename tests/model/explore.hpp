@@ -37,6 +37,9 @@ class payload {
   rl::var<unsigned> value_{0};
 };
 
+/// For a thread that looks again and again for what others do.
+void let_others_go_on();
+
 /// What an operation that is suspended stands for: a thread that does nothing until it is resumed.
 class bell {
  public:

@@ -83,8 +83,6 @@ extern template class breaker_machine<compact_breaker_store>;
 /// flight that count while they hang, the time spent in each state, and counters in stripes.
 using breaker_cell = breaker_machine<compact_breaker_store>;
 
-static_assert(sizeof(breaker_cell) <= 128);
-
 }  // namespace holdfast::detail
 
 #endif

@@ -43,7 +43,8 @@ class breaker_machine : public Store {
 
   /// Takes the admission of a plain call back, which went well. True: the rates are to be judged.
   [[gnu::always_inline]] bool count_good(const breaker_permit& permit, time_point now) noexcept {
-    if (word_.load(std::memory_order_acquire) != permit.word) return false;
+    // Relaxed: who was given this permit has acquired its word.
+    if (word_.load(std::memory_order_relaxed) != permit.word) return false;
     // Nothing is written where nothing changes: the line stays shared between the processors.
     if (consecutive_.load(std::memory_order_relaxed) != 0) [[unlikely]] {
       consecutive_.store(0, std::memory_order_relaxed);

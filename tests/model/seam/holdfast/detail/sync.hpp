@@ -108,26 +108,24 @@ class atomic {
 
  public:
   atomic() : atomic(T{}) {}
-  atomic(T v) : plain_(v) {
-    if (!rl::is_ctx()) return;
-    pointees_.write(v, place::current());
-    explored_.emplace(in(v));
+  atomic(T v) : plain_(v), is_explored_(rl::is_ctx()) {
+    if (is_explored_ && v != T{}) store(v, std::memory_order_relaxed);
   }
   atomic(const atomic&) = delete;
   atomic& operator=(const atomic&) = delete;
 
   T load(std::memory_order o = std::memory_order_seq_cst,
          place p = place::current()) const {
-    if (!explored_) return plain_;
-    const T v = out(explored_->load(order(o), at(p)));
+    if (!is_explored_) return plain_;
+    const T v = out(explored().load(order(o), at(p)));
     pointees_.read(v, p);
     return v;
   }
   void store(T v, std::memory_order o = std::memory_order_seq_cst, place p = place::current()) {
     plain_ = v;
-    if (!explored_) return;
+    if (!is_explored_) return;
     pointees_.write(v, p);
-    explored_->store(in(v), order(o), at(p));
+    explored().store(in(v), order(o), at(p));
   }
   T exchange(T v, std::memory_order o = std::memory_order_seq_cst, place p = place::current()) {
     return change(v, [&](auto& a) { return a.exchange(in(v), order(o), at(p)); });
@@ -179,25 +177,33 @@ class atomic {
 
   template <class Operation>
   T change(T v, Operation operation) {
-    if (explored_) return out(operation(*explored_));
+    if (is_explored_) return out(operation(explored()));
     return std::exchange(plain_, v);
   }
   template <class Operation>
   bool compare(T& seen, T v, Operation operation) {
-    if (!explored_) {
+    if (!is_explored_) {
       const bool same = plain_ == seen;
       (same ? plain_ : seen) = same ? v : plain_;
       return same;
     }
     kept k = in(seen);
-    const bool done = operation(*explored_, k);
+    const bool done = operation(explored(), k);
     seen = out(k);
     return done;
   }
 
+  /// Made when it is first used, since most of a kernel's counters never are.
+  using from_zero = rl::generic_atomic<kept, true>;
+  from_zero& explored() const {
+    if (!explored_) explored_.emplace();
+    return *explored_;
+  }
+
   T plain_;
+  const bool is_explored_;
   [[no_unique_address]] published<T> pointees_;
-  std::optional<rl::atomic<kept>> explored_;
+  mutable std::optional<from_zero> explored_;
 };
 
 /// `std::mutex`. One that outlives a run of the model, as the program's statics do, is new in each.
