@@ -174,16 +174,23 @@ def build(kernels, targets, jobs):
 
 
 class Program:
-    """A test program."""
+    """A test program, and what is known of it. That is kept for as long as it is the same program, so
+    that after a change of some tests only those are run again."""
 
     def __init__(self, name, path):
         self.name, self.path = name, path
-        # Catch2's stop at the first failure.
-        self.command = [path] if name.startswith("model_") else [path, "-a"]
+        # Catch2: stop at the first failure; without what only luck makes fail.
+        self.command = [path] if name.startswith("model_") else [path, "-a", "~[threads]"]
+        memory = WORK / "known" / hashlib.sha256(path.read_bytes()).hexdigest()
+        memory.mkdir(parents=True, exist_ok=True)
+        self.record, self.time, self.fates = memory / "reached", memory / "time", memory / "fates"
+        self.measure()
+        lines = self.fates.read_text().splitlines() if self.fates.exists() else []
+        self.killed = {int(number): fate == "killed" for number, fate in map(str.split, lines)}
 
     def run(self, environment, cpu, wall):
-        """Whether it passes in this time. The bound is on the processor's: a busy machine may be
-        slow; the other one is for what hangs."""
+        """Whether it passes in this time. The bound is on the processor's, since a busy machine may
+        be slow; the other one is for what hangs."""
         def limits():
             resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -197,23 +204,29 @@ class Program:
 
     def measure(self):
         """Runs it as it is, and notes how long it takes and what it comes by."""
-        record = WORK / f"{self.name}.reached"
-        record.unlink(missing_ok=True)
-        begin = time.monotonic()
-        passed = self.run({"HF_MUTANTS_REACHED": str(record)}, 600, 600)
-        self.seconds = time.monotonic() - begin
-        if not passed or not record.exists():
-            raise Problem(f"{self.name} fails without any mutant")
-        self.reached = {int(n) for n in record.read_text().split()}
+        if not self.time.exists():
+            begin = time.monotonic()
+            passed = self.run({"HF_MUTANTS_REACHED": str(self.record)}, 600, 600)
+            if not passed or not self.record.exists():
+                raise Problem(f"{self.name} fails without any mutant")
+            self.time.write_text(str(time.monotonic() - begin))
+        self.seconds = float(self.time.read_text())
+        self.reached = {int(n) for n in self.record.read_text().split()}
 
-    def kills(self, mutant):
-        bound = max(3, 10 * self.seconds)
-        return not self.run({"HF_MUTANT": str(mutant.number)}, int(bound), max(10, bound))
+    def kills(self, number):
+        if number not in self.killed:
+            bound = max(3, 10 * self.seconds)
+            killed = not self.run({"HF_MUTANT": str(number)}, int(bound), max(10, bound))
+            self.killed[number] = killed
+            with self.fates.open("a") as file:
+                file.write(f"{number} {'killed' if killed else 'survived'}\n")
+        return self.killed[number]
 
 
-def try_mutant(mutant, programs):
+def try_mutant(number, programs):
     """Which program kills it, or None."""
-    return next((p.name for p in programs if p.kills(mutant)), None)
+    before = [p for p in programs if p.killed.get(number)]
+    return next((p.name for p in before + programs if p.kills(number)), None)
 
 
 def try_kernel(kernel, programs, models, jobs, only):
@@ -228,7 +241,7 @@ def try_kernel(kernel, programs, models, jobs, only):
             work.append((m, able))
     done = 0
     with ThreadPoolExecutor(jobs) as pool:
-        for (m, _), killer in zip(work, pool.map(lambda w: try_mutant(*w), work)):
+        for (m, _), killer in zip(work, pool.map(lambda w: try_mutant(w[0].number, w[1]), work)):
             if killer:
                 fate[m.name] = f"killed by {killer}"
             done += 1
@@ -307,9 +320,7 @@ def main():
         paths, models = programs_for(k.tests), programs_for(k.models)
         build(kernels, paths | models, given.jobs)
         for n, path in (paths | models).items():
-            if n not in programs:
-                programs[n] = Program(n, path)
-                programs[n].measure()
+            programs[n] = Program(n, path)
 
         def ordered(names):
             return sorted((programs[n] for n in names), key=lambda p: p.seconds)

@@ -55,7 +55,6 @@ def check(compiler, source, program):
     subprocess.run([compiler, "-std=c++20", "-w", "-include", mutate.HERE / "mutant.hpp",
                     mutate.WORK / "sample.cpp", "-o", program], check=True)
     sample = mutate.Program("sample", program)
-    sample.measure()
     kernel = mutate.Kernel("sample", ["sample.cpp"], [], [], found)
     fate = mutate.try_kernel(kernel, [sample], [], 1, "")
     expect("what becomes of them", fate, EXPECTED)
