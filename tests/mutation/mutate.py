@@ -181,7 +181,8 @@ class Program:
         self.name, self.path = name, path
         # Catch2: stop at the first failure; without what only luck makes fail.
         self.command = [path] if name.startswith("model_") else [path, "-a", "~[threads]"]
-        memory = WORK / "known" / hashlib.sha256(path.read_bytes()).hexdigest()
+        key = path.read_bytes() + str(self.command[1:]).encode()
+        memory = WORK / "known" / hashlib.sha256(key).hexdigest()
         memory.mkdir(parents=True, exist_ok=True)
         self.record, self.time, self.fates = memory / "reached", memory / "time", memory / "fates"
         self.measure()
@@ -315,7 +316,7 @@ def main():
         print(*(m.name for k in wanted for m in k.mutants if given.only in m.name), sep="\n")
         return 0
     programs_for = programs_of()
-    programs, rows, wrong, fates = {}, [], [], {}
+    programs, rows, wrong = {}, [], []
     for k in wanted:
         paths, models = programs_for(k.tests), programs_for(k.models)
         build(kernels, paths | models, given.jobs)
@@ -330,8 +331,7 @@ def main():
         print(*bad, sep="\n", flush=True)
         rows.append(row)
         wrong += bad
-        fates |= fate
-        (WORK / "fates").write_text("".join(f"{n}\n  {f}\n" for n, f in fates.items()))
+        put(WORK / "fates" / k.name, "".join(f"{n}\n  {f}\n" for n, f in fate.items()).encode())
     table(rows)
     return 1 if wrong else 0
 

@@ -174,17 +174,17 @@ TEST_CASE("reconfigure: good calls are judged by the new rate at once", "[breake
 }
 
 TEST_CASE("reconfigure: the last n calls stay the last n", "[breaker]") {
-  breaker_core b({.window_calls = 5, .minimum_calls = 5});
+  breaker_core b({.failure_rate = 1, .window_calls = 5, .minimum_calls = 5});
   CHECK(calls(5, b, verdict::success, at(0s)) == 5);
-  b.reconfigure({.consecutive_failures = 9, .window_calls = 5, .minimum_calls = 5}, at(0s));
+  b.reconfigure({.failure_rate = 0.9, .window_calls = 5, .minimum_calls = 5}, at(0s));
   CHECK(calls(3, b, verdict::success, at(0s)) == 3);
   CHECK(b.snapshot(at(0s)).calls_in_window == 5);
 }
 
 TEST_CASE("reconfigure: a window of nearly the same length counts nothing twice", "[breaker]") {
-  breaker_core b({.window = 10s});
+  breaker_core b({.failure_rate = 1, .window = 10s});
   CHECK(calls(3, b, verdict::success, at(0s)) == 3);
-  b.reconfigure({.window = 10'010ms}, at(0s));
+  b.reconfigure({.failure_rate = 1, .window = 10'010ms}, at(0s));
   CHECK(b.snapshot(at(0s)).calls_in_window == 3);
 }
 
