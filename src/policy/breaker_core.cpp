@@ -59,10 +59,10 @@ void full_breaker_store::change_window(const circuit_breaker_options& o, time_po
     rings_.push_back(std::move(made));
   } else if (o.window_calls == 0 && (ring || o.window != old->window)) {
     // What was counted counts as of now, and leaves with the window that begins.
-    ring_.store(nullptr, std::memory_order_release);
     counts_.clear_for_renumbering();
     rules_.clock.change(o.window);
     for (const call_kind k : kinds) counts_.add(k, rules_.clock.period(now), amount(k));
+    ring_.store(nullptr, std::memory_order_release);
   }
   counts_.unsettle();
 }

@@ -89,8 +89,9 @@ void bulkhead_core::serve_one(resumption& resumed) noexcept {
   if (turn* const w = next_turn()) {
     word_.fetch_sub(waiting_one + w->weight, std::memory_order_relaxed);
     unlink(*w);
-    // Fails where the wait has ended otherwise; that operation has yet to leave the queue.
-    if (!w->wait.grant(resumed)) word_.fetch_add(w->weight, std::memory_order_release);
+    // Fails where the wait has ended otherwise; that operation has yet to leave the queue. Relaxed:
+    // nobody has done anything with the permit.
+    if (!w->wait.grant(resumed)) word_.fetch_add(w->weight, std::memory_order_relaxed);
   } else {
     drain_wait& d = *drains_;
     remove(d);

@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/execution_context.hpp>
 #include <holdfast/detail/bulkhead_core.hpp>
+#include <optional>
 
 #include "waiter.hpp"
 
@@ -121,6 +122,87 @@ struct cancelled_passes_it_on : with_bulkhead {
   void release_it() { core.release(); }
 };
 
+/// Who goes without having waited, as a coroutine that is destroyed, passes on what it was given.
+struct destroyed_passes_it_on : with_bulkhead {
+  destroyed_passes_it_on() : with_bulkhead({.limit = 1, .queue = 2}) {}
+  void thread(unsigned n) override {
+    if (n == 0) {
+      waiter w(bells[n]);
+      w.open(time);
+      const admission a = core.acquire_or_enqueue(w.place, start);
+      if (a == admission::granted) {
+        core.release();
+      } else {
+        core.abandon(w.place);
+      }
+    } else {
+      MUST(acquire(n) == ask::granted);
+      hold();
+      release();
+    }
+  }
+};
+
+/// A heavy one that goes lets the lighter ones behind it in, though nobody gives anything back.
+struct lighter_ones_follow : with_bulkhead {
+  lighter_ones_follow() : with_bulkhead({.limit = 2, .queue = 2}) {}
+  static constexpr int count = 2;
+  void before() override { MUST(core.try_acquire()); }
+  void thread(unsigned n) override {
+    if (n == 0) {
+      MUST(acquire(n, 2, true) == ask::cancelled);
+    } else {
+      MUST(acquire(n) == ask::granted);
+    }
+  }
+  void after() override {
+    core.release(2);
+    with_bulkhead::after();
+  }
+};
+
+/// What is given back at once serves as many as it is enough for, also if none of them gives back.
+struct all_who_fit : with_bulkhead {
+  all_who_fit() : with_bulkhead({.limit = 2, .queue = 2}) {}
+  void before() override { MUST(core.try_acquire(2)); }
+  void thread(unsigned n) override {
+    if (n == 0) {
+      core.release(2);
+    } else {
+      MUST(acquire(n) == ask::granted);
+    }
+  }
+  void after() override {
+    core.release(2);
+    with_bulkhead::after();
+  }
+};
+
+/// A permit that comes back while somebody waits is his: nobody overtakes him.
+struct nobody_overtakes : with_bulkhead {
+  nobody_overtakes() : with_bulkhead({.limit = 1, .queue = 1}) {}
+  std::optional<waiter> first;
+  void before() override {
+    MUST(core.try_acquire());
+    first.emplace(bells[1]).open(time);
+    first->place.until = hf::never;
+    MUST(core.acquire_or_enqueue(first->place, start) == admission::queued);
+  }
+  void thread(unsigned n) override {
+    if (n == 0) {
+      core.release();
+    } else if (n == 1) {
+      MUST(first->wait() == wait_end::granted);
+    } else {
+      MUST(!core.try_acquire());
+    }
+  }
+  void after() override {
+    core.release();
+    with_bulkhead::after();
+  }
+};
+
 /// A permit more serves one who waits; a limit that sinks below what is out serves nobody.
 struct resized : with_bulkhead {
   resized() : with_bulkhead({.limit = 1, .queue = 2}) {}
@@ -151,11 +233,12 @@ struct closed_and_drained : with_bulkhead {
   void thread(unsigned n) override {
     if (n == 0) {
       core.close();
-      MUST(!core.try_acquire() || admitted_late());
+      MUST(!core.try_acquire());
       hf::detail::drain_wait w;
       w.wait.prepare(time, {});
       core.join(w);
-      w.wait.start(hf::never, model::resumed_by_bell{&bells[n]});
+      const model::payload frame;
+      w.wait.start(hf::never, model::resumed_by_bell{&bells[n], &frame});
       bells[n].wait();
       core.leave(w);
       MUST(w.wait.finish() == wait_end::granted);
@@ -169,7 +252,27 @@ struct closed_and_drained : with_bulkhead {
       core.release();
     }
   }
-  bool admitted_late() { return false; }
+};
+
+/// Who drains it before it is closed hears of that.
+struct drained_and_closed : with_bulkhead {
+  drained_and_closed() : with_bulkhead({.limit = 1}) {}
+  void thread(unsigned n) override {
+    if (n == 0) {
+      hf::detail::drain_wait w;
+      w.wait.prepare(time, {});
+      core.join(w);
+      const model::payload frame;
+      w.wait.start(hf::never, model::resumed_by_bell{&bells[n], &frame});
+      bells[n].wait();
+      core.leave(w);
+      MUST(w.wait.finish() == wait_end::granted);
+    } else if (n == 1) {
+      core.close();
+    } else if (core.try_acquire()) {
+      core.release();
+    }
+  }
 };
 
 /// Of a full queue the one that makes room hears of it once, and whoever stays is served.
@@ -199,8 +302,13 @@ int main(int argc, char** argv) {
   e.explore<no_more_than_the_limit>("no more than the limit", 10'000);
   e.explore<weights>("weights", 10'000);
   e.explore<cancelled_passes_it_on>("who is cancelled passes it on", 10'000);
+  e.explore<destroyed_passes_it_on>("who is destroyed passes it on", 10'000);
+  e.explore<lighter_ones_follow>("lighter ones follow", 10'000);
+  e.explore<all_who_fit>("all who fit", 10'000);
+  e.explore<nobody_overtakes>("nobody overtakes", 10'000);
   e.explore<resized>("resized", 10'000);
   e.explore<closed_and_drained>("closed and drained", 10'000);
+  e.explore<drained_and_closed>("drained and closed", 10'000);
   e.explore<evicted>("evicted", 10'000);
   return e.result();
 }

@@ -278,8 +278,8 @@ int main(int argc, char** argv) {
   model::explorer e(argc, argv);
   e.explore<windows_add_up<failure_window>>("windows add up", 10'000);
   e.explore<windows_add_up<packed_window>>("packed windows add up", 10'000);
-  e.explore<late_calls_count_into_the_new_period<failure_window>>("late calls count", 10'000);
-  e.explore<late_calls_count_into_the_new_period<packed_window>>("late calls count, packed", 10'000);
+  e.explore_all<late_calls_count_into_the_new_period<failure_window>>("late calls count");
+  e.explore_all<late_calls_count_into_the_new_period<packed_window>>("late calls count, packed");
   e.explore<stripes_add_up>("stripes add up", 5'000);
   e.explore<settled_until_the_next_bad_call>("settled until the next bad call", 2'000);
   e.explore<forgotten_is_gone>("forgotten is gone", 5'000);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 /// Models of Holdfast's kernels: the library's own sources, explored by relacy.
 namespace model {
@@ -64,6 +65,14 @@ class explorer {
   void explore(std::string_view name, std::uint64_t runs) {
     explore(name, Model::count, runs,
             []() -> std::unique_ptr<threads> { return std::make_unique<Model>(); });
+  }
+
+  /// Every run there is, of a model that is small enough.
+  template <class Model>
+  void explore_all(std::string_view name) {
+    const auto asked_for = std::exchange(scheduler_, rl::fair_full_search_scheduler_type);
+    explore<Model>(name, 0);
+    scheduler_ = asked_for;
   }
 
   /// What `main` returns.

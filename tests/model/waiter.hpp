@@ -30,8 +30,12 @@ struct at_once {
 struct resumed_by_bell {
   using executor_type = at_once;
   at_once get_executor() const noexcept { return {}; }
-  void operator()() const { rings->ring(); }
+  void operator()() const {
+    frame->read();
+    rings->ring();
+  }
   bell* rings;
+  const payload* frame;  // of the coroutine, as it was when it suspended
 };
 
 /// One thread's wait, as an operation waits.
@@ -44,13 +48,16 @@ struct waiter {
   }
   /// Suspends; with `cancel` the caller cancels it right away.
   hf::detail::wait_end wait(hf::time_point until = hf::never, bool cancel = false) {
-    place.wait.start(until, resumed_by_bell{&rings});
+    frame.write(1);
+    place.wait.start(until, resumed_by_bell{&rings, &frame});
     if (cancel) signal.emit(asio::cancellation_type::total);
     rings.wait();
+    frame.write(2);
     return place.wait.finish();
   }
 
   bell& rings;
+  payload frame;
   asio::cancellation_signal signal;
   hf::detail::turn place;
 };

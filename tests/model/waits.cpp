@@ -85,6 +85,30 @@ struct granted_is_seen : with_context {
   }
 };
 
+/// An operation that finds that it was cancelled does not suspend, and may have been granted all the
+/// same.
+struct never_suspended : with_context {
+  static constexpr int count = 2;
+  model::bell bell;
+  waiter w{bell};
+  model::payload permit;
+  std::optional<wait_end> end;
+  bool given = false;
+  void before() override { w.open(time); }
+  void thread(unsigned n) override {
+    if (n == 0) {
+      end = w.place.wait.finish();
+      if (*end == wait_end::granted) MUST(permit.read() == 1);
+    } else {
+      permit.write(1);
+      resumption resumed;
+      given = w.place.wait.grant(resumed);
+      MUST(!resumed);
+    }
+  }
+  void after() override { MUST(given == (*end == wait_end::granted)); }
+};
+
 /// After a timer is disarmed its callback is not running: what it touches may go.
 struct disarmed_is_over : with_context {
   static constexpr int count = 3;
@@ -208,6 +232,7 @@ int main(int argc, char** argv) {
   e.explore<ends_once<false>>("a wait ends once", 5'000);
   e.explore<ends_once<true>>("a wait that may be cancelled ends once", 5'000);
   e.explore<granted_is_seen>("granted is seen", 5'000);
+  e.explore<never_suspended>("never suspended", 5'000);
   e.explore<disarmed_is_over>("disarmed is over", 5'000);
   e.explore<no_timer_is_forgotten>("no timer is forgotten", 5'000);
   e.explore<a_context_goes>("a context goes", 5'000);

@@ -30,7 +30,8 @@ class wait_state : private timer_entry {
   void prepare(time_service& time, asio::cancellation_slot cancellation) noexcept {
     time_ = &time;
     slot_ = cancellation;
-    state_.store(state::open, std::memory_order_release);
+    // Relaxed: whoever may grant learns of this wait from a queue, under its lock.
+    state_.store(state::open, std::memory_order_relaxed);
   }
 
   /// Suspends until the wait ends or `until` is reached. `handler` is posted to its own executor,
@@ -89,7 +90,7 @@ class wait_state : private timer_entry {
 
   template <class Resume>
   bool end(state outcome, Resume resume) noexcept {
-    auto seen = state_.load(std::memory_order_acquire);
+    auto seen = state_.load(std::memory_order_relaxed);
     while (seen == state::open || seen == state::parked) {
       if (state_.compare_exchange_weak(seen, outcome, std::memory_order_acq_rel)) {
         if (seen == state::parked) resume();
