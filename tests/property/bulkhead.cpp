@@ -326,7 +326,7 @@ struct pass_time : command {
     const hf::duration interval_over =
         std::max<hf::duration>(m.backlogged_since + m.o.codel_interval - m.now, 1ns);
     by = *rc::gen::weightedOneOf<hf::duration>(
-        {{4, rc::gen::map(rc::gen::inRange(1, 30'000),
+        {{4, rc::gen::map(test::below(1, 30'000),
                           [](int n) { return hf::duration(n * 1us); })},
          {1, rc::gen::element(interval_over, hf::duration(interval_over - 1ns))}});
   }
@@ -394,7 +394,7 @@ struct ask : command {
 struct release : command {
   std::size_t which;
   explicit release(const model& m)
-      : which(*rc::gen::inRange<std::size_t>(0, std::max<std::size_t>(m.holders.size(), 1))) {}
+      : which(*test::below<std::size_t>(0, std::max<std::size_t>(m.holders.size(), 1))) {}
   void checkPreconditions(const model& m) const override { RC_PRE(which < m.holders.size()); }
   void apply(model& m) const override { m.release(which); }
   void run(const model& m, subject& s) const override {
@@ -408,7 +408,7 @@ struct release : command {
 unsigned any_customer(const model& m) {
   if (m.customers.empty()) return 0;
   auto i = m.customers.begin();
-  std::advance(i, *rc::gen::inRange<std::size_t>(0, m.customers.size()));
+  std::advance(i, *test::below<std::size_t>(0, m.customers.size()));
   return i->first;
 }
 

@@ -185,8 +185,8 @@ rc::Gen<std::vector<op>> any_ops(std::vector<std::pair<std::size_t, op::kind>> k
   const auto one = rc::gen::exec([kinds] {
     std::vector<op::kind> all;
     for (const auto& [weight, k] : kinds) all.insert(all.end(), weight, k);
-    return op{*rc::gen::elementOf(all), *rc::gen::inRange(0u, 1000u),
-              *rc::gen::inRange(0u, 1000u)};
+    return op{*rc::gen::elementOf(all), *test::below(0u, 1000u),
+              *test::below(0u, 1000u)};
   });
   return rc::gen::container<std::vector<op>>(one);
 }
@@ -442,11 +442,11 @@ TEST_CASE("whatever the rate and however coarse the clock, nobody is early, and 
   const bool held = test::holds("any rate", {.count = 3000, .size = 100}, [] {
     options o;
     o.permits = *rc::gen::weightedOneOf<std::uint32_t>(
-        {{2, rc::gen::inRange(1u, 2000u)}, {1, rc::gen::inRange(1u, 999'999u)}});
+        {{2, test::below(1u, 2000u)}, {1, test::below(1u, 999'999u)}});
     o.period = hf::duration(*rc::gen::weightedOneOf<std::int64_t>(
         {{2, rc::gen::element<std::int64_t>(1'000'000'000)},
-         {1, rc::gen::inRange<std::int64_t>(1'000'000, 1'000'000'000'000)}}));
-    o.burst = *rc::gen::oneOf(rc::gen::inRange(1u, 20u), rc::gen::inRange(16u, 200u));
+         {1, test::below<std::int64_t>(1'000'000, 1'000'000'000'000)}}));
+    o.burst = *rc::gen::oneOf(test::below(1u, 20u), test::below(16u, 200u));
     o.max_wait = o.period * test::number(0, 4) / 2;
     const hf::duration behind = *rc::gen::element<hf::duration>(0s, 1ms, 4ms, 10ms);
     run r(o);
@@ -454,7 +454,12 @@ TEST_CASE("whatever the rate and however coarse the clock, nobody is early, and 
     std::uint64_t booked = 0;
     std::int64_t last_mark = 0;
     for (const op& x :
-         *any_ops({{8, k::pass_time}, {8, k::take}, {8, k::book}, {2, k::cancel}, {3, k::settle}, {1, k::hold}})) {
+         *any_ops({{8, k::pass_time},
+                   {8, k::take},
+                   {8, k::book},
+                   {2, k::cancel},
+                   {3, k::settle},
+                   {1, k::hold}})) {
       const std::uint32_t units = r.units(x);
       const hf::duration rounding(static_cast<std::int64_t>(booked / 63) + 1);
       if (x.what == k::pass_time) {
