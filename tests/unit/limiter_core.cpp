@@ -42,6 +42,12 @@ TEST_CASE("rate limiter: every option out of range is refused", "[rate_limiter]"
   CHECK(faults({.permits = 1, .period = 1h, .burst = 24 * 365}).empty());
   CHECK(faults({.permits = 1, .period = 1h, .burst = 24 * 365 + 1}) ==
         list{"burst = 8761: must refill within 365 days"});
+  CHECK(faults({.permits = 1, .period = 1ns}).empty());
+  CHECK(faults({.permits = 1000, .period = 1us}).empty());
+  CHECK(faults({.permits = 1, .period = 24h * 365}).empty());
+  CHECK(faults({.max_wait = 24h * 365, .max_hint = 24h * 365}).empty());
+  CHECK(faults({.max_hint = 24h * 366}) ==
+        list{"max_hint = 31622400s: must be at most 365 days"});
   CHECK(faults({.max_wait = -1s}) == list{"max_wait = -1s: must be at least 0s"});
   CHECK(faults({.max_wait = hf::duration::max()}) ==
         list{"max_wait = forever: must be at most 365 days"});
