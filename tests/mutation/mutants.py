@@ -147,7 +147,8 @@ class Finder:
         elif c.kind in (K.INTEGER_LITERAL, K.CALL_EXPR) and NUMBER.fullmatch(text):
             around = next((a for a in reversed(above) if len(self.text(a)) > len(text) + 2), c)
             self.number(c, text, self.text(around), above, where)
-        elif c.kind == K.CALL_EXPR and c.spelling in ATOMIC and children[0].kind == K.MEMBER_REF_EXPR:
+        elif (c.kind == K.CALL_EXPR and c.spelling in ATOMIC and
+              children[0].kind == K.MEMBER_REF_EXPR):
             self.atomic(c, text, where)
         elif c.kind == K.RETURN_STMT and children and self.in_void_function(above):
             self.add(children[0], where, text, "removed", REMOVED)
@@ -193,7 +194,8 @@ class Finder:
         if value == 0 and any(a.kind == K.FIELD_DECL for a in above[-3:]):
             return  # what a member begins with for order's sake, before its constructor
         for other in [1] if value == 0 else [value - 1, value + 1]:
-            self.add(c, where, around, f"{text} becomes {other}{suffix}", choice(f"{other}{suffix}"))
+            changed = f"{other}{suffix}"
+            self.add(c, where, around, f"{text} becomes {changed}", choice(changed))
 
     def atomic(self, c, text, where):
         arguments = list(c.get_arguments())

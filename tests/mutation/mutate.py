@@ -44,7 +44,8 @@ class Kernel:
 def read_kernels():
     parser = configparser.ConfigParser()
     parser.read(HERE / "kernels")
-    return [Kernel(name, *(parser[name].get(key, "").split() for key in ("files", "tests", "models")))
+    keys = ("files", "tests", "models")
+    return [Kernel(name, *(parser[name].get(key, "").split() for key in keys))
             for name in parser.sections()]
 
 
@@ -147,7 +148,7 @@ def programs_of():
 
 
 def build(kernels, targets, jobs):
-    """Compiles with all mutants; those that do not compile are left out, and the rest tried again."""
+    """Compiles with all mutants; those that are no C++ are left out, and the rest tried again."""
     memory = WORK / "no_code.json"
     no_code = set(json.loads(memory.read_text())) if memory.exists() else set()
     while True:
@@ -174,8 +175,8 @@ def build(kernels, targets, jobs):
 
 
 class Program:
-    """A test program, and what is known of it. That is kept for as long as it is the same program, so
-    that after a change of some tests only those are run again."""
+    """A test program, and what is known of it. That is kept for as long as it is the same program,
+    so that after a change of some tests only those are run again."""
 
     def __init__(self, name, path):
         self.name, self.path = name, path

@@ -226,7 +226,8 @@ TEST_CASE("cell: what it needs while it is not closed it gives back", "[breaker_
   CHECK(b.peek_side() == nullptr);
 }
 
-TEST_CASE("cell: the most calls that a window can tell apart may be its minimum", "[breaker_cell]") {
+TEST_CASE("cell: the most calls that a window can tell apart may be its minimum",
+          "[breaker_cell]") {
   CHECK_NOTHROW(rules({.minimum_calls = 10'000}));
   CHECK_THROWS_AS(rules({.minimum_calls = 10'001}), hf::invalid_options);
 }

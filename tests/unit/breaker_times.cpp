@@ -45,7 +45,8 @@ TEST_CASE("open time: a step of the recovery that fails makes it grow as well", 
   CHECK(b.remaining_open(at(11s)) == 30s);
 }
 
-TEST_CASE("open time: may be as short as the clock tells, and as long as there is time", "[breaker]") {
+TEST_CASE("open time: may be as short as the clock tells, and as long as there is time",
+          "[breaker]") {
   breaker_core brief({.consecutive_failures = 1, .open_for = 1ns});
   fail(brief, at(0s));
   CHECK(brief.remaining_open(at(0s)) == 1ns);

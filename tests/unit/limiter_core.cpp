@@ -210,7 +210,8 @@ TEST_CASE("rate limiter: who is admitted at once is charged once", "[rate_limite
   CHECK(l.snapshot(at(0s)).waiting == 0);
 }
 
-TEST_CASE("rate limiter: a plan has room for what is booked under the one before", "[rate_limiter]") {
+TEST_CASE("rate limiter: a plan has room for what is booked under the one before",
+          "[rate_limiter]") {
   using hf::detail::limiter_plan;
   const limiter_plan before(options{.permits = 10, .period = 1s, .burst = 10, .max_wait = 2s});
   const options slower{.permits = 1, .period = 1s, .burst = 1, .max_hint = 0s};
