@@ -116,9 +116,9 @@ void sliding_log::add(const limiter_plan& p, std::uint64_t units, time_point now
   const std::lock_guard lock(mutex_);
   heal(p, now);
   forget(now - p.options.period);
-  // A debt counts for one period, like everything else in the log.
-  append(std::min<std::uint64_t>(units, p.options.permits),
-         size_ != 0 ? std::max(now, at(size_ - 1).last) : now);
+  // A debt counts for one period, like everything else in the log: from now, or together with the
+  // last of those who wait.
+  append(std::min<std::uint64_t>(units, p.options.permits), now);
 }
 
 std::uint64_t sliding_log::available(const limiter_plan& p, time_point now) const noexcept {

@@ -379,7 +379,7 @@ struct ask : command {
     RC_ASSERT(a == apply_to(next));
     RC_ASSERT((one->place != nullptr) == (a == admission::queued));
     if (a == admission::queued) {
-      RC_ASSERT(one->operation.wait_until == next.customers.at(number).wait_until);
+      RC_ASSERT(one->place->until == next.customers.at(number).wait_until);
       s.customers[number] = std::move(one);
     }
     if (a == admission::granted) s.holders.push_back(weight);

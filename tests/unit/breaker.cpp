@@ -402,3 +402,29 @@ TEST_CASE("model check against a plain breaker", "[breaker]") {
   }
   CHECK(refusals + changes > 0);
 }
+
+TEST_CASE("listeners hear of the trial when it begins", "[breaker]") {
+  opened o;
+  std::vector<breaker_cause> heard;
+  const auto listening =
+      o.core.on_transition([&](const hf::breaker_transition& t) { heard.push_back(t.cause); });
+  breaker_permit probe;
+  REQUIRE(o.core.try_enter(probe, at(10s)));
+  CHECK(heard == std::vector{breaker_cause::open_time_over});
+}
+
+TEST_CASE("a permit gives back what was put into it", "[breaker]") {
+  const auto lane = GENERATE(range(0u, 16u));
+  const auto timed = breaker_permit::timed(7, breaker_permit::role::timed, lane, at(1s));
+  CHECK(timed.is() == breaker_permit::role::timed);
+  CHECK(timed.lane() == lane);
+  CHECK(timed.start() == at(1s).time_since_epoch().count());
+  CHECK(timed.taken(at(3s)) == 2s);
+  for (unsigned note = lane; note < 256; note += 16) {
+    auto probe = breaker_permit::probe(7, 5);
+    probe.set_note(note);
+    CHECK(probe.note() == note);
+    CHECK(probe.probe_number() == 5);
+    CHECK(probe.is_probe());
+  }
+}

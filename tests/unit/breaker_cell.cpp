@@ -198,3 +198,46 @@ TEST_CASE("cell: threads on many cells of one family", "[breaker_cell][threads]"
     CHECK(call(*b, verdict::success, end));
   }
 }
+
+TEST_CASE("cell: good calls are judged anew after it has closed, in the same period too",
+          "[breaker_cell]") {
+  const auto shared = rules({.consecutive_failures = 0,
+                             .failure_rate = 0.5,
+                             .window = 100s,
+                             .minimum_calls = 4,
+                             .open_for = 1ns});
+  breaker_cell b(*shared);
+  CHECK(calls(4, b, verdict::success, at(0s)) == 4);
+  CHECK(call(b, verdict::failure, at(0s)));  // 1 of 5: judged, and well
+  CHECK(calls(3, b, verdict::failure, at(0s)) == 3);
+  REQUIRE(b.state() == breaker_state::open);
+  CHECK(call(b, verdict::success, at(1s)));
+  REQUIRE(b.state() == breaker_state::closed);
+  CHECK(calls(3, b, verdict::failure, at(1s)) == 3);
+  CHECK(call(b, verdict::success, at(1s)));  // 3 of 4
+  CHECK(b.state() == breaker_state::open);
+}
+
+TEST_CASE("cell: what it needs while it is not closed it gives back", "[breaker_cell]") {
+  const auto shared = rules({.consecutive_failures = 1, .open_for = 1s});
+  breaker_cell b(*shared);
+  CHECK(call(b, verdict::failure, at(0s)));
+  CHECK(b.peek_side() != nullptr);
+  CHECK(call(b, verdict::success, at(1s)));
+  CHECK(b.peek_side() == nullptr);
+}
+
+TEST_CASE("cell: the most calls that a window can tell apart may be its minimum",
+          "[breaker_cell]") {
+  CHECK_NOTHROW(rules({.minimum_calls = 10'000}));
+  CHECK_THROWS_AS(rules({.minimum_calls = 10'001}), hf::invalid_options);
+}
+
+TEST_CASE("cell: a family's window is another one when it is told so", "[breaker_cell]") {
+  const auto shared = rules({.name = "x", .failure_rate = 1, .window = 100s});
+  breaker_cell b(*shared);
+  shared->reconfigure({.name = "x", .failure_rate = 1, .window = 10s});
+  CHECK(call(b, verdict::success, at(0s)));
+  CHECK(b.snapshot(at(5s)).calls_in_window == 1);
+  CHECK(b.snapshot(at(15s)).calls_in_window == 0);
+}

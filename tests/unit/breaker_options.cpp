@@ -44,6 +44,40 @@ TEST_CASE("circuit breaker: options of rates and windows", "[options]") {
   CHECK(faults({.consecutive_failures = 0, .opens_if = [](auto&) { return false; }}).empty());
 }
 
+TEST_CASE("circuit breaker: each bound of an option may be reached, and not passed", "[options]") {
+  CHECK(faults({.failure_rate = 1.5}) == list{"failure_rate = 1.5: must be between 0 and 1"});
+  CHECK(faults({.window = 9ns}) == list{"window = 9ns: must be at least 10ns"});
+  CHECK(faults({.window = 10ns}).empty());
+  CHECK(faults({.minimum_calls = 0}) == list{"minimum_calls = 0: must be at least 1"});
+  CHECK(faults({.minimum_calls = 1}).empty());
+  CHECK(faults({.open_for = 0ns}) == list{"open_for = 0s: must be at least 1ns"});
+  CHECK(faults({.open_for = 1ns}).empty());
+  CHECK(faults({.half_open_probes = 0}) ==
+        list{"half_open_probes = 0: must be between 1 and 10000"});
+  CHECK(faults({.half_open_probes = 10'000}).empty());
+  CHECK(faults({.half_open_probes = 10'001}).size() == 1);
+  CHECK(faults({.successes_to_close = 0}) == list{"successes_to_close = 0: must be at least 1"});
+  CHECK(faults({.probe_lease = 0ns}) == list{"probe_lease = 0s: must be at least 1ns"});
+  CHECK(faults({.probe_lease = 1ns}).empty());
+  CHECK(faults({.recovery = hf::recovery_ramp{.steps = std::vector<hf::recovery_step>(100)}})
+            .empty());
+  CHECK(faults({.recovery = hf::recovery_ramp{.steps = {{.share = 0}}}}) ==
+        list{"recovery.steps[0].share = 0: must be more than 0 and at most 1"});
+}
+
+TEST_CASE("circuit breaker: a rule that can open it is needed", "[options]") {
+  CHECK(faults({.consecutive_failures = 0}) ==
+        list{"consecutive_failures = 0: no rule can open the circuit: set it, failure_rate, "
+             "slow_rate or opens_if"});
+}
+
+TEST_CASE("circuit breaker: who is refused is told by its name", "[options]") {
+  CHECK_THROWS_WITH(hf::circuit_breaker({.name = "x", .open_for = 0s}),
+                    Catch::Matchers::StartsWith("circuit breaker 'x': "));
+  CHECK_THROWS_WITH(hf::circuit_breaker({.open_for = 0s}),
+                    Catch::Matchers::StartsWith("circuit breaker: "));
+}
+
 TEST_CASE("circuit breaker: options of the open time and of probes", "[options]") {
   CHECK(faults({.open_growth = 0.5}) == list{"open_growth = 0.5: must be between 1 and 1000"});
   CHECK(faults({.open_growth = std::numeric_limits<double>::quiet_NaN()}).size() == 1);
@@ -105,6 +139,9 @@ TEST_CASE("circuit breaker: prints every option", "[describe]") {
       "steps: "
       "50 % for 1s and 5 calls below 50 % failures, 100 % for 1s and 5 calls below 50 % failures, "
       "back one step on a failed one\n");
+  CHECK(text({}) ==
+        "circuit_breaker 'x': opens after 5 failures in a row for 30s; 1 at a time as probe, "
+        "leased for 60s, 1 in a row close it\n");
   CHECK(text({.consecutive_failures = 0,
               .failure_rate = 0.25,
               .window_calls = 50,

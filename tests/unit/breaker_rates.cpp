@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // What opens a circuit: the rates over its window, slow calls, calls that hang, a predicate.
+#include <thread>
+
 #include "../support/breaker_calls.hpp"
 #include "../support/seed.hpp"
 
@@ -250,4 +252,44 @@ TEST_CASE("by hand: metrics_only counts and never opens", "[breaker]") {
   CHECK(b.snapshot(at(0s)).calls_in_window == 0);
   CHECK(calls(9, b, verdict::failure, at(0s)) == 1);
   CHECK(log.causes().size() == 4);
+}
+
+TEST_CASE("rates: a call that hangs is bad as well", "[breaker]") {
+  breaker_core b({.slow_rate = 1, .slow_after = 8s, .window = 100s});
+  CHECK(call(b, verdict::failure, at(0s)));
+  const auto hangs = enter(b, at(0s));
+  CHECK(b.snapshot(at(9s)).bad_in_window == 2);
+  b.leave(hangs, verdict::success, at(9s));
+}
+
+TEST_CASE("rates: calls hang by any limit, to 16 ns", "[breaker]") {
+  breaker_core b({.slow_rate = 1, .slow_after = 4ns, .window = 100s});
+  const auto hangs = enter(b, at(0s));
+  CHECK(b.snapshot(at(15ns)).hanging == 0);
+  CHECK(b.snapshot(at(16ns)).hanging == 1);
+  b.leave(hangs, verdict::success, at(16ns));
+}
+
+TEST_CASE("rates: a call that hangs longer than twice the limit is still known", "[breaker]") {
+  breaker_core b({.slow_rate = 1, .slow_after = 8s, .window = 100s});
+  b.reset(at(0s));
+  const auto first = enter(b, at(0s));
+  const auto second = enter(b, at(16s));  // where the first one was noted
+  CHECK(b.snapshot(at(30s)).hanging == 2);
+  b.leave(first, verdict::neutral, at(30s));
+  CHECK(b.snapshot(at(30s)).hanging == 1);
+  b.leave(second, verdict::neutral, at(30s));
+  CHECK(b.snapshot(at(30s)).hanging == 0);
+}
+
+TEST_CASE("rates: a call may end on another thread than it began", "[breaker]") {
+  breaker_core b({.slow_rate = 1, .slow_after = 8s, .window = 100s});
+  const auto ours = enter(b, at(0s));
+  breaker_permit theirs;
+  std::thread([&] { theirs = enter(b, at(0s)); }).join();
+  CHECK(b.snapshot(at(10s)).hanging == 2);
+  b.leave(theirs, verdict::neutral, at(10s));
+  CHECK(b.snapshot(at(10s)).hanging == 1);
+  b.leave(ours, verdict::neutral, at(10s));
+  CHECK(b.snapshot(at(10s)).hanging == 0);
 }

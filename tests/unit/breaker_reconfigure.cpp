@@ -133,6 +133,61 @@ TEST_CASE("reconfigure: the limit for slow calls comes, changes and goes", "[bre
   CHECK(b.snapshot(at(70s)).calls_in_window == 3);
 }
 
+TEST_CASE("reconfigure: a call whose time was not measured is not slow", "[breaker]") {
+  breaker_core b({.slow_rate = 0.5, .window = 100s, .minimum_calls = 100});
+  const auto unmeasured = enter(b, at(0s));
+  b.reconfigure({.slow_rate = 0.5, .slow_after = 1s, .window = 100s, .minimum_calls = 100}, at(0s));
+  b.leave(unmeasured, verdict::success, at(10s));
+  CHECK(b.snapshot(at(10s)).slow_in_window == 0);
+}
+
+TEST_CASE("reconfigure: a shorter limit counts nobody as hanging who is not", "[breaker]") {
+  const auto with = [](hf::duration slow_after, unsigned minimum = 100) {
+    return hf::circuit_breaker_options{
+        .slow_rate = 0.5, .slow_after = slow_after, .window = 100s, .minimum_calls = minimum};
+  };
+  breaker_core b(with(16s));
+  const auto running = enter(b, at(0s));
+  SECTION("and another option forgets nobody") {
+    b.reconfigure(with(16s, 50), at(1s));
+    CHECK(b.snapshot(at(30s)).hanging == 1);
+  }
+  SECTION("where it is another one") {
+    b.reconfigure(with(8s), at(1s));
+    CHECK(b.snapshot(at(1s)).hanging == 0);
+  }
+  b.leave(running, verdict::neutral, at(30s));
+}
+
+TEST_CASE("reconfigure: good calls are judged by the new rate at once", "[breaker]") {
+  const auto with = [](double rate) {
+    return hf::circuit_breaker_options{
+        .consecutive_failures = 0, .failure_rate = rate, .window = 100s, .minimum_calls = 10};
+  };
+  breaker_core b(with(0.6));
+  CHECK(calls(8, b, verdict::failure, at(0s)) == 8);
+  b.reconfigure(with(0.9), at(0s));
+  CHECK(calls(3, b, verdict::success, at(0s)) == 3);  // 8 of 11: no rate is reached
+  b.reconfigure(with(0.5), at(0s));
+  CHECK(call(b, verdict::success, at(0s)));
+  CHECK(b.state() == breaker_state::open);
+}
+
+TEST_CASE("reconfigure: the last n calls stay the last n", "[breaker]") {
+  breaker_core b({.failure_rate = 1, .window_calls = 5, .minimum_calls = 5});
+  CHECK(calls(5, b, verdict::success, at(0s)) == 5);
+  b.reconfigure({.failure_rate = 0.9, .window_calls = 5, .minimum_calls = 5}, at(0s));
+  CHECK(calls(3, b, verdict::success, at(0s)) == 3);
+  CHECK(b.snapshot(at(0s)).calls_in_window == 5);
+}
+
+TEST_CASE("reconfigure: a window of nearly the same length counts nothing twice", "[breaker]") {
+  breaker_core b({.failure_rate = 1, .window = 10s});
+  CHECK(calls(3, b, verdict::success, at(0s)) == 3);
+  b.reconfigure({.failure_rate = 1, .window = 10'010ms}, at(0s));
+  CHECK(b.snapshot(at(0s)).calls_in_window == 3);
+}
+
 TEST_CASE("reconfigure: under load, on threads", "[breaker][threads]") {
   // Real threads.
   const auto options = [](std::uint32_t n) {

@@ -45,6 +45,16 @@ TEST_CASE("open time: a step of the recovery that fails makes it grow as well", 
   CHECK(b.remaining_open(at(11s)) == 30s);
 }
 
+TEST_CASE("open time: may be as short as the clock tells, and as long as there is time",
+          "[breaker]") {
+  breaker_core brief({.consecutive_failures = 1, .open_for = 1ns});
+  fail(brief, at(0s));
+  CHECK(brief.remaining_open(at(0s)) == 1ns);
+  const hf::circuit_breaker_options o{
+      .open_for = 1h, .open_growth = 1000, .max_open_for = hf::duration::max()};
+  CHECK(hf::detail::open_time(o, 9, 0) == hf::duration::max());
+}
+
 TEST_CASE("open time: jitter takes its share of the time, at the limit too", "[breaker]") {
   const std::uint64_t most = ~std::uint64_t{0};
   breaker_core b({.consecutive_failures = 1,
@@ -89,7 +99,7 @@ TEST_CASE("open time: a late call's hint extends it, within the bound of its ope
           "[breaker]") {
   breaker_core b({.consecutive_failures = 1, .open_for = 10s, .max_retry_after = 60s});
   std::vector<breaker_permit> late;
-  for (int i = 0; i < 6; ++i) late.push_back(enter(b, at(0s)));
+  for (int i = 0; i < 7; ++i) late.push_back(enter(b, at(0s)));
   fail(b, at(0s));
   const auto end = [&](std::size_t i, verdict v, hf::duration t, hf::duration hint) {
     b.leave(late[i], v, {.now = at(t), .retry_after = hint});
@@ -98,6 +108,8 @@ TEST_CASE("open time: a late call's hint extends it, within the bound of its ope
   CHECK(b.remaining_open(at(1s)) == 9s);  // not shortened
   end(1, verdict::throttled, 1s, 20s);
   CHECK(b.remaining_open(at(1s)) == 20s);
+  end(6, verdict::success, 1s, 30s);
+  CHECK(b.remaining_open(at(1s)) == 20s);  // who answers well wants nothing
   end(2, verdict::failure, 5s, 1h);
   CHECK(b.remaining_open(at(5s)) == 55s);
   end(3, verdict::failure, 50s, 1h);

@@ -431,3 +431,39 @@ TEST_CASE("a new plan keeps what was taken", "[gcra]") {
   g.convert(small, fast, at(0s));  // one is booked for later, at whatever rate
   CHECK(g.next_free(fast, at(0s)) == 20ms);
 }
+
+TEST_CASE("a limiter that was never used is full, whatever the clock says", "[gcra]") {
+  const auto now = GENERATE(hf::time_point{}, start, hf::time_point(24h * 365 * 5),
+                            hf::time_point(24h * 365 * 100));
+  const limiter_plan p(options{.permits = 10, .period = 1s, .burst = 3});
+  gcra g;
+  CHECK(g.available(p, now) == 3);
+  CHECK(take_now(g, p, 3, now));
+  CHECK_FALSE(take_now(g, p, 1, now));
+}
+
+TEST_CASE("what is owed is the longest hint at most, and no less at a slow rate", "[gcra]") {
+  const limiter_plan p(
+      options{.permits = 1, .period = 10s, .burst = 1, .max_wait = 0s, .max_hint = 15s});
+  gcra g;
+  g.charge(p, 1'000'000, at(0s));
+  CHECK(g.next_free(p, at(0s)) == 25s);
+}
+
+TEST_CASE("nothing is there to be had while the service wants no calls", "[gcra]") {
+  const limiter_plan p(options{.permits = 10, .period = 1s, .burst = 3});
+  gcra g;
+  g.hold(at(1s));
+  CHECK(g.available(p, at(1s - 1ns)) == 0);
+  CHECK(g.available(p, at(1s)) == 3);
+}
+
+TEST_CASE("more than the burst comes back to those who wait: the credit is the burst", "[gcra]") {
+  const limiter_plan p(options{.permits = 10, .period = 1s, .burst = 2, .max_wait = 1min});
+  gcra g;
+  for (int i = 0; i < 5; ++i) g.book(p, 1, at(0s), hf::never);
+  g.refund(p, 2, at(0s));
+  g.refund(p, 1, at(0s));
+  CHECK(g.book(p, 2, at(0s), hf::never).what == booking::kind::admitted);
+  CHECK(g.book(p, 1, at(0s), hf::never).what == booking::kind::later);
+}

@@ -42,6 +42,17 @@ TEST_CASE("rate limiter: every option out of range is refused", "[rate_limiter]"
   CHECK(faults({.permits = 1, .period = 1h, .burst = 24 * 365}).empty());
   CHECK(faults({.permits = 1, .period = 1h, .burst = 24 * 365 + 1}) ==
         list{"burst = 8761: must refill within 365 days"});
+  CHECK(faults({.permits = 1, .period = 1ns}).empty());
+  CHECK(faults({.permits = 2, .period = 1ns}) ==
+        list{"permits = 2: must be at most one per nanosecond"});
+  CHECK(faults({.permits = 0, .burst = 5}) == list{"permits = 0: must be at least 1"});
+  CHECK(faults({.permits = 1, .period = 24h * 365, .burst = 2}) ==
+        list{"burst = 2: must refill within 365 days"});
+  CHECK(faults({.permits = 1000, .period = 1us}).empty());
+  CHECK(faults({.permits = 1, .period = 24h * 365}).empty());
+  CHECK(faults({.max_wait = 24h * 365, .max_hint = 24h * 365}).empty());
+  CHECK(faults({.max_hint = 24h * 366}) ==
+        list{"max_hint = 31622400s: must be at most 365 days"});
   CHECK(faults({.max_wait = -1s}) == list{"max_wait = -1s: must be at least 0s"});
   CHECK(faults({.max_wait = hf::duration::max()}) ==
         list{"max_wait = forever: must be at most 365 days"});
@@ -166,11 +177,57 @@ TEST_CASE("rate limiter: reconfigured while permits are out", "[rate_limiter]") 
   std::string text;
   l.core()->describe(text);
   CHECK_THAT(text, ContainsSubstring("'api': 100 permits per 1s, burst 20"));
+  CHECK(l.core()->plan().options.name == "api");
+  CHECK(l.snapshot(at(0s)).refused == 1);
   // Wrong options change nothing.
   CHECK_THROWS_AS(l.reconfigure({.permits = 0}, at(0s)), hf::invalid_options);
   CHECK_THROWS_AS(l.reconfigure({.algorithm = limiter_algorithm::sliding_window}, at(0s)),
                   hf::invalid_options);
   CHECK(l.snapshot(at(0s)).available == 4);
+}
+
+TEST_CASE("rate limiter: a longer window is as fine as if it had been made so", "[rate_limiter]") {
+  options o{.permits = 100, .period = 1s, .algorithm = limiter_algorithm::sliding_window};
+  hf::rate_limiter l(o);
+  o.period = 100s;
+  l.reconfigure(o, at(0s));
+  for (int i = 0; i < 100; ++i) REQUIRE(l.try_acquire(1, at(i * 1s)));
+  CHECK(l.snapshot(at(100s)).available <= 1);
+  CHECK(l.snapshot(at(153s)).available >= 50);
+}
+
+TEST_CASE("rate limiter: one place in the queue is said to be one", "[rate_limiter]") {
+  const hf::rate_limiter l(options{.permits = 1, .max_wait = 1s, .max_waiting = 1});
+  std::string text;
+  l.core()->describe(text);
+  CHECK_THAT(text, ContainsSubstring(", 1 may wait for 1s"));
+}
+
+TEST_CASE("rate limiter: who is admitted at once is charged once", "[rate_limiter]") {
+  hf::detail::limiter_core l(options{.permits = 1, .period = 1s, .burst = 3, .max_wait = 10s});
+  CHECK(l.book_and_wait(1, at(0s), hf::never).what == hf::detail::booking::kind::admitted);
+  CHECK(l.snapshot(at(0s)).available == 2);
+  CHECK(l.snapshot(at(0s)).waiting == 0);
+}
+
+TEST_CASE("rate limiter: a plan has room for what is booked under the one before",
+          "[rate_limiter]") {
+  using hf::detail::limiter_plan;
+  const limiter_plan before(options{.permits = 10, .period = 1s, .burst = 10, .max_wait = 2s});
+  const options slower{.permits = 1, .period = 1s, .burst = 1, .max_hint = 0s};
+  CHECK(limiter_plan(slower).furthest == 2'000'000'000 * limiter_plan::ticks_per_ns);
+  // A burst, the longest wait and a second of slack, at a tenth of the rate.
+  CHECK(limiter_plan(slower, before).furthest == 42'000'000'000 * limiter_plan::ticks_per_ns);
+}
+
+TEST_CASE("rate limiter: a start is guessed where a clock's tick is little of the store",
+          "[rate_limiter]") {
+  const auto guesses = [](std::uint32_t permits, hf::duration period) {
+    return hf::detail::limiter_plan(options{.permits = permits, .period = period}).guess_start;
+  };
+  CHECK(guesses(16, 64ms));
+  CHECK_FALSE(guesses(15, 64ms));
+  CHECK_FALSE(guesses(16, 63ms));
 }
 
 TEST_CASE("rate limiter: several reconfigurations in a row keep what is booked", "[rate_limiter]") {

@@ -235,6 +235,19 @@ TEST_CASE("tokens: never below none", "[budget]") {
   CHECK_FALSE(b.try_reserve(start));  // 2 - 1 is half
 }
 
+TEST_CASE("tokens: counted to the millionth", "[budget]") {
+  retry_budget b({.mode = budget_mode::tokens, .max_tokens = 4, .token_ratio = 1e-6});
+  b.on_failure();
+  b.on_success();  // 3.000001, and half is 2
+  CHECK(b.snapshot(start).available == 1);
+  CHECK(b.try_reserve(start));
+  for (int i = 0; i < 3; ++i) b.on_failure();
+  b.on_success();
+  CHECK(b.snapshot(start).tokens == 1e-6);
+  b.on_failure();  // takes what there is
+  CHECK(b.snapshot(start).tokens == 0);
+}
+
 TEST_CASE("tokens: as gRPC counts, whatever comes", "[budget]") {
   // The rule of the proposal in plain words, beside ours.
   const test::seed seed(GENERATE(range(1u, 11u)));
@@ -272,6 +285,12 @@ TEST_CASE("a reservation that was not used is given back, once", "[budget]") {
     REQUIRE(b.try_reserve(start + 33s));
     b.release(start, start + 34s);
     CHECK_FALSE(b.try_reserve(start + 34s));
+    CHECK(b.snapshot(start + 34s).released == 0);
+  }
+  SECTION("ratio: one that is as old as that when it comes back") {
+    retry_budget b({.ratio = 0, .ttl = 32s, .min_per_second = 0.03125});
+    REQUIRE(b.try_reserve(start));
+    b.release(start, start + 34s);
     CHECK(b.snapshot(start + 34s).released == 0);
   }
   SECTION("ratio: more than there were") {
@@ -377,6 +396,11 @@ TEST_CASE("reconfigure: missing tokens stay missing, a change of mode begins ane
   CHECK(drain(b, start) == 3);
   b.reconfigure({.mode = budget_mode::tokens, .max_tokens = 10}, start);
   CHECK(b.snapshot(start).tokens == 10);
+  b.reconfigure({.ratio = 1, .ttl = 32s, .min_per_second = 0}, start);
+  call(b, start, 3);
+  call(b, start + 20s, 1);  // notes on its way what was there before it
+  CHECK(b.snapshot(start + 30s).available == 4);
+  CHECK(b.snapshot(start + 40s).available == 1);
 }
 
 TEST_CASE("threads: as many retries as were paid for, to the last one", "[budget][threads]") {
@@ -469,11 +493,13 @@ TEST_CASE("threads: a change to more tokens never leaves more than the maximum",
 
 TEST_CASE("retry budget: every option out of range is refused, all at once", "[budget][options]") {
   const auto faults = [](hf::retry_budget_options o) -> std::size_t {
+    const bool named = !o.name.empty();
     try {
       const retry_budget b(std::move(o));
       return 0;
     } catch (const hf::invalid_options& e) {
-      CHECK_THAT(e.what(), Catch::Matchers::StartsWith("retry budget"));
+      CHECK_THAT(e.what(),
+                 Catch::Matchers::StartsWith(named ? "retry budget 'x': " : "retry budget: "));
       return e.faults().size();
     }
   };

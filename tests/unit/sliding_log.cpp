@@ -189,3 +189,93 @@ TEST_CASE("a log does not grow, however long the waits", "[sliding_log]") {
     before = b.at;
   }
 }
+
+TEST_CASE("after a jump of the clock each permit is there again", "[sliding_log]") {
+  const limiter_plan p = plan_of(2, 1s, 1s);
+  sliding_log log(p);
+  REQUIRE(take_now(log, p, 2, at(200h)));
+  CHECK_FALSE(take_now(log, p, 1, at(0s)));
+  CHECK(take_now(log, p, 1, at(1s)));
+  CHECK(take_now(log, p, 1, at(1s)));
+  CHECK_FALSE(take_now(log, p, 1, at(1s)));
+}
+
+TEST_CASE("permits come back a 32nd of the period late at most", "[sliding_log]") {
+  const limiter_plan p = plan_of(1000, 32s);
+  sliding_log log(p);
+  for (int i = 0; i < 320; ++i) REQUIRE(take_now(log, p, 1, at(i * 100ms)));
+  CHECK(log.available(p, at(32s)) >= 680);
+  CHECK(log.available(p, at(40s)) >= 680 + 70);
+  CHECK(log.available(p, at(40s)) <= 680 + 80);
+  SECTION("and those that are a 32nd apart for themselves") {
+    sliding_log other(p);
+    REQUIRE(take_now(other, p, 1, at(0s)));
+    REQUIRE(take_now(other, p, 1, at(1s)));
+    CHECK(other.available(p, at(32s)) == 999);
+  }
+}
+
+TEST_CASE("a log is never full of what is over", "[sliding_log]") {
+  const limiter_plan p = plan_of(10, 1s);
+  sliding_log log(p);
+  for (int i = 0; i < 1000; ++i) REQUIRE(take_now(log, p, 1, at(i * 100ms)));
+}
+
+TEST_CASE("a period may be a few nanoseconds", "[sliding_log]") {
+  const limiter_plan p(options{.permits = 2,
+                               .period = 10ns,
+                               .algorithm = hf::limiter_algorithm::sliding_window,
+                               .max_hint = 0s});
+  sliding_log log(p);
+  REQUIRE(take_now(log, p, 1, at(0ns)));
+  REQUIRE(take_now(log, p, 1, at(1ns)));
+  CHECK(log.available(p, at(9ns)) == 0);
+  CHECK(log.available(p, at(10ns)) == 1);
+  CHECK(log.available(p, at(11ns)) == 2);
+}
+
+TEST_CASE("no more comes back than was booked for that time", "[sliding_log]") {
+  const limiter_plan p = plan_of(10, 1s);
+  sliding_log log(p);
+  REQUIRE(take_now(log, p, 6, at(0s)));
+  REQUIRE(take_now(log, p, 2, at(500ms)));
+  log.remove(100, at(500ms));
+  CHECK(log.available(p, at(500ms)) == 4);
+}
+
+TEST_CASE("a booking that is cancelled keeps nobody waiting, though it was the only one",
+          "[sliding_log]") {
+  const limiter_plan p = plan_of(2, 1s, 9s);
+  sliding_log log(p);
+  const booking b = log.book(p, 1, at(0s), at(500ms), at(9s));
+  REQUIRE(b.at == at(500ms));
+  log.remove(1, b.at);
+  CHECK(log.next_free(p, at(0s)) == 0s);
+}
+
+TEST_CASE("what is added counts for a period from then, whatever the clock did", "[sliding_log]") {
+  SECTION("again and again") {
+    const limiter_plan p = plan_of(10, 1s);
+    sliding_log log(p);
+    for (int i = 0; i < 1000; ++i) log.add(p, 1, at(i * 100ms));
+    CHECK(log.available(p, at(999 * 100ms + 550ms)) == 5);
+  }
+  SECTION("after it jumped back") {
+    const limiter_plan p = plan_of(3, 1s, 1s);
+    sliding_log log(p);
+    REQUIRE(take_now(log, p, 1, at(200h)));
+    REQUIRE(take_now(log, p, 1, at(200h + 100ms)));
+    log.add(p, 1, at(0s));
+    CHECK(log.available(p, at(500ms)) == 0);
+    CHECK(log.available(p, at(1s)) == 3);
+  }
+  SECTION("where others wait") {
+    const limiter_plan p = plan_of(2, 1s, 9s);
+    sliding_log log(p);
+    REQUIRE(take_now(log, p, 2, at(0s)));
+    REQUIRE(log.book(p, 1, at(0s), at(0s), at(9s)).at == at(1s));
+    log.add(p, 1, at(0s));
+    CHECK(log.available(p, at(1500ms)) == 0);
+    CHECK(log.available(p, at(2s)) == 2);
+  }
+}
