@@ -16,6 +16,17 @@
 
 namespace holdfast::detail {
 
+/// The executor of a handler, for `post_memory` to know what it needs; empty if it is none for I/O.
+template <class Handler>
+boost::asio::any_io_executor executor_of(const Handler& handler) {
+  using executor = boost::asio::associated_executor_t<Handler>;
+  if constexpr (std::is_convertible_v<executor, boost::asio::any_io_executor>) {
+    return boost::asio::get_associated_executor(handler);
+  } else {
+    return {};
+  }
+}
+
 /// A suspended coroutine, or any other `void()` handler, held without its type. The handler of an
 /// awaiting `asio::awaitable` fits into the object; larger ones are allocated.
 class resumption {
@@ -125,9 +136,7 @@ class resumption {
   template <class H>
   static constexpr actions actions_for{
       [](void* p) { std::move(at<H>(p))(); },
-      [](const void* p) -> boost::asio::any_io_executor {
-        return boost::asio::get_associated_executor(*std::launder(static_cast<const H*>(p)));
-      },
+      [](const void* p) { return executor_of(*std::launder(static_cast<const H*>(p))); },
       [](void* p) {
         auto executor = boost::asio::get_associated_executor(at<H>(p));
         boost::asio::post(executor, std::move(at<H>(p)));

@@ -51,7 +51,7 @@ class wait_state : private timer_entry {
   template <class Handler>
   void start(time_point until, Handler&& handler) {
     post_memory memory;
-    memory.reserve(post_memory::blocks_for(asio::get_associated_executor(handler)));
+    memory.reserve(post_memory::blocks_for(executor_of(handler)));
     handler_.store(std::forward<Handler>(handler));
     handler_.reserve(std::move(memory));
     try {
