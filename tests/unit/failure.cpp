@@ -140,6 +140,9 @@ TEST_CASE("changing a failure leaves its copies as they are", "[failure]") {
 }
 
 TEST_CASE("failures that come and go allocate nothing", "[failure]") {
+#ifdef BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING
+  SKIP("no memory is kept for later in this build");
+#endif
   const auto come_and_go = [] {
     std::vector<failure> some;
     some.reserve(20);
