@@ -265,6 +265,12 @@ breaker_outcome outcome_of(const breaker_family_entry& e, const operation& op, t
           .random = e.rules().jittered() ? op.random() : 0};
 }
 
+/// The use of an entry: given back also where a change of its state finds no memory.
+struct ends_use {
+  void operator()(breaker_family_entry* e) const noexcept { e->release(); }
+};
+using entry_use = std::unique_ptr<breaker_family_entry, ends_use>;
+
 }  // namespace
 
 void breaker_family_layer::frame::give_back() noexcept {
@@ -292,7 +298,7 @@ step breaker_family_layer::enter(frame& f, operation& op) const {
 }
 
 step breaker_family_layer::leave(frame& f, operation& op, verdict v) const {
-  breaker_family_entry* const e = std::exchange(f.entry, nullptr);
+  const entry_use e(std::exchange(f.entry, nullptr));
   if (!e) [[unlikely]] return step::go;
   if (f.permit.mark == 0 && v == verdict::success) [[likely]] {
     if (e->count_good(f.permit, op.now())) [[unlikely]] {
@@ -302,7 +308,6 @@ step breaker_family_layer::leave(frame& f, operation& op, verdict v) const {
     widen_probe(f.permit, op);
     e->leave_slow(f.permit, v, outcome_of(*e, op, op.now()));
   }
-  e->release();
   return step::go;
 }
 
@@ -329,35 +334,27 @@ breaker_family::breaker_family(options o)
 std::string_view breaker_family::name() const noexcept { return core_->name(); }
 
 breaker_state breaker_family::state(std::string_view key) const {
-  detail::breaker_family_entry* const e = core_->peek(key);
-  if (!e) return breaker_state::closed;
-  const breaker_state s = e->state();
-  e->release();
-  return s;
+  const detail::entry_use e(core_->peek(key));
+  return e ? e->state() : breaker_state::closed;
 }
 
 std::optional<breaker_snapshot> breaker_family::snapshot_of(std::string_view key,
                                                             time_point now) const {
-  detail::breaker_family_entry* const e = core_->peek(key);
+  const detail::entry_use e(core_->peek(key));
   if (!e) return std::nullopt;
-  const breaker_snapshot s = e->snapshot(now);
-  e->release();
-  return s;
+  return e->snapshot(now);
 }
 
 bool breaker_family::isolate(std::string_view key, time_point now) {
-  detail::breaker_family_entry* const e = core_->use(key, now);
+  const detail::entry_use e(core_->use(key, now));
   if (!e) return false;
   e->isolate(now);
-  e->release();
   return true;
 }
 
 void breaker_family::reset(std::string_view key, time_point now) {
-  detail::breaker_family_entry* const e = core_->peek(key);
-  if (!e) return;
-  e->reset(now);
-  e->release();
+  const detail::entry_use e(core_->peek(key));
+  if (e) e->reset(now);
 }
 
 std::size_t breaker_family::forget_idle(time_point now) { return core_->forget_idle(now); }
