@@ -15,6 +15,7 @@ function(holdfast_consumer name prefix_path)
       --build-generator ${CMAKE_GENERATOR}
       --build-options
         -DCMAKE_BUILD_TYPE=Debug
+        -DCMAKE_CXX_FLAGS_DEBUG=-O0
         -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
         "-DCMAKE_PREFIX_PATH=${prefix_path}"
       --test-command consumer)
