@@ -23,21 +23,13 @@ class deadline_alarm::block : public timer_entry {
   // Under the time service's lock, which `stop` takes too: the attempt is still there.
   static void on_timer(timer_entry& timer) noexcept {
     auto& self = static_cast<block&>(timer);
-    resumption ring;
-    ring.store(late_ring{self, self.generation.load(std::memory_order_relaxed)});
+    const auto armed = self.generation.load(std::memory_order_relaxed);
+    resumption ring(self.executor, [&self, armed] {
+      if (self.generation.load(std::memory_order_relaxed) == armed) self.alarm->ring();
+    });
     ring.reserve(std::move(self.memory));
     ring.post();
   }
-
-  struct late_ring {
-    using executor_type = asio::any_io_executor;
-    const executor_type& get_executor() const noexcept { return self.executor; }
-    void operator()() const {
-      if (self.generation.load(std::memory_order_relaxed) == armed) self.alarm->ring();
-    }
-    block& self;
-    std::uint64_t armed;
-  };
 };
 
 namespace {

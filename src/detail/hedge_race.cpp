@@ -21,18 +21,10 @@ bool race_base::hedging() const noexcept {
   return op_.options.idempotent || rules_->options.hedge_non_idempotent;
 }
 
-struct race_base::on_strand {
-  using executor_type = asio::any_io_executor;
-  const executor_type& get_executor() const noexcept { return race->executor_; }
-  void operator()() const { (*race.*function)(); }
-  std::shared_ptr<race_base> race;
-  void (race_base::*function)();
-};
-
 void race_base::begin(resumption& waiter) {
   resumption starts;
   if (own_strand_) {
-    starts.store(on_strand{shared_from_this(), &race_base::start});
+    starts = resumption(executor_, [self = shared_from_this()] { self->start(); });
     starts.reserve();
     cancel_memory_.reserve(post_memory::blocks_for(executor_));
   }
@@ -59,8 +51,7 @@ void race_base::start() {
 
 void race_base::cancel_for_caller() {
   if (!own_strand_) return cancel();
-  resumption cancels;
-  cancels.store(on_strand{shared_from_this(), &race_base::cancel});
+  resumption cancels(executor_, [self = shared_from_this()] { self->cancel(); });
   cancels.reserve(std::move(cancel_memory_));
   cancels.post();
 }

@@ -48,18 +48,12 @@ void runner_base::spawn(asio::awaitable<void> chain) {
 }
 
 void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption& waiter) {
-  struct begin_handler {
-    using executor_type = asio::any_io_executor;
-    executor_type get_executor() const noexcept { return self->executor_; }
-    void operator()() const { self->begin(); }
-    std::shared_ptr<runner_base> self;
-  };
   // A new chain on an executor that runs nothing inline has yet to come to its parking place; what
   // is handed to the executor now comes after that.
   const bool elsewhere = serialised_by_ == affinity::none || !parked_;
   resumption begins;
   if (elsewhere) {
-    begins.store(begin_handler{shared_from_this()});
+    begins = resumption(executor_, [self = shared_from_this()] { self->begin(); });
     begins.reserve();
   }
   // In a context that one thread runs, resuming on the spot is the way out without memory.
@@ -189,19 +183,11 @@ void runner_base::cancel_for_caller(std::uint64_t job) {
     if (this->job() == job) context.cancel_attempt(signal_, cancel_reason::caller);
     return;
   }
-  struct cancel_handler {
-    using executor_type = asio::any_io_executor;
-    executor_type get_executor() const noexcept { return self->executor_; }
-    void operator()() const {
-      if (self->job() == job) {
-        self->context.cancel_attempt(self->signal_, cancel_reason::caller);
-      }
+  resumption cancels(executor_, [self = shared_from_this(), job] {
+    if (self->job() == job) {
+      self->context.cancel_attempt(self->signal_, cancel_reason::caller);
     }
-    std::shared_ptr<runner_base> self;
-    std::uint64_t job;
-  };
-  resumption cancels;
-  cancels.store(cancel_handler{shared_from_this(), job});
+  });
   cancels.reserve(std::move(cancel_memory_));
   cancels.post();
 }

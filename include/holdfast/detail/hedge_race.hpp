@@ -77,9 +77,6 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   time_service& time_;
 
  private:
-  /// Has a member function called on the strand of its own.
-  struct on_strand;
-
   bool hedging() const noexcept;
   void start();
   void cancel();

@@ -27,11 +27,29 @@ boost::asio::any_io_executor executor_of(const Handler& handler) {
   }
 }
 
+/// A function for an executor that what it captures keeps alive.
+template <class Function>
+struct function_on {
+  using executor_type = boost::asio::any_io_executor;
+  const executor_type& get_executor() const noexcept { return *executor; }
+  void operator()() { function(); }
+
+  const executor_type* executor;
+  Function function;
+};
+
 /// A suspended coroutine, or any other `void()` handler, held without its type. The handler of an
 /// awaiting `asio::awaitable` fits into the object; larger ones are allocated.
 class resumption {
  public:
   resumption() noexcept = default;
+
+  /// A function of ours, for an executor that what it captures keeps alive. Allocates nothing.
+  template <class Function>
+  resumption(const boost::asio::any_io_executor& executor, Function function) noexcept {
+    static_assert(fits<function_on<Function>>);
+    store(function_on<Function>{&executor, std::move(function)});
+  }
   resumption(resumption&& other) noexcept { take(other); }
   resumption& operator=(resumption&& other) noexcept {
     if (this != &other) {
