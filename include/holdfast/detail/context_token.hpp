@@ -73,8 +73,11 @@ struct context_initiation {
     } catch (const std::bad_alloc&) {
       // Out of here it would leave the context's `run`, and the call would never go on.
       using failure = out_of_memory<Signatures...>;
-      if constexpr (!failure::can_complete) throw;
-      if constexpr (failure::can_complete) return failure::complete(std::forward<Handler>(handler));
+      if constexpr (failure::can_complete) {
+        return failure::complete(std::forward<Handler>(handler));
+      } else {
+        throw;
+      }
     }
     std::move(initiation)(
         context_handler<std::decay_t<Handler>>{std::forward<Handler>(handler), context->slot()},
