@@ -10,11 +10,15 @@ using support::no_memory;
 /// Runs `scene`, a function of the number of allocations that still succeed, until nothing fails in
 /// it any more. It returns whether anything did.
 template <class Scene>
+void sweep_memory(no_memory::lasting lasting, Scene scene) {
+  std::uint64_t after = 0;
+  while (scene(after, lasting)) ++after;
+  CHECK(after > 0);
+}
+template <class Scene>
 void sweep_memory(Scene scene) {
   for (const auto lasting : {no_memory::lasting::once, no_memory::lasting::from_then_on}) {
-    std::uint64_t after = 0;
-    while (scene(after, lasting)) ++after;
-    CHECK(after > 0);
+    sweep_memory(lasting, scene);
   }
 }
 
@@ -104,5 +108,54 @@ TEST_CASE("without memory: what a ledger could not keep it counts") {
       CHECK((ledger.unrecorded() > 0 || ledger.answered_by() == long_name));
     }
     return failed;
+  });
+}
+
+TEST_CASE("without memory: whose attempt did not start cancels nobody else's") {
+  // Several threads may run this context, as far as the library knows: attempts are handed over to
+  // chains that operations share. The strands of these do not live without any memory.
+  sweep_memory(no_memory::lasting::once, [](std::uint64_t after, no_memory::lasting lasting) {
+    INFO("after " << after);
+    asio::io_context context;
+    const auto guard = hf::pipeline().with(hf::timeout{1h});
+    std::optional<no_memory> memory;
+    asio::cancellation_signal cancel;
+    std::optional<hf::result<int>> next;
+    const auto cancels_the_first = [&]() -> asio::awaitable<int> {
+      cancel.emit(asio::cancellation_type::terminal);
+      for (int i = 0; i < 4; ++i) co_await asio::post(asio::deferred);
+      co_return 7;
+    };
+    asio::co_spawn(  // leaves a chain behind
+        context,
+        [&]() -> asio::awaitable<void> {
+          const auto first = co_await guard(ready);
+          CHECK(first.has_value());
+        },
+        asio::detached);
+    context.run();
+    context.restart();
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+          memory.emplace(after, lasting);
+          try {
+            const auto r = co_await guard(ready);
+            CHECK((r.has_value() || memory->has_failed()));
+          } catch (const std::bad_alloc&) {
+          }
+        },
+        asio::bind_cancellation_slot(cancel.slot(), asio::detached));
+    asio::post(context, [&] { memory->stop(); });
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+          next.emplace(co_await guard(cancels_the_first));
+        },
+        asio::detached);
+    context.run();
+    REQUIRE(next);
+    CHECK(next->has_value());
+    return memory->has_failed();
   });
 }

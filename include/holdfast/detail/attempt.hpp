@@ -131,6 +131,8 @@ class chain_attempt {
       });
       chain->start(sink_, operation_.limit, waiter);
     } catch (...) {
+      // The chain may serve another operation from here on.
+      operation_.attempt_over(false);
       if (chain) chain->withdraw();
       sink_.exception = std::current_exception();
       waiter.post_or_resume();
