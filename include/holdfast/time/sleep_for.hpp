@@ -2,72 +2,41 @@
 #ifndef HOLDFAST_TIME_SLEEP_FOR_HPP
 #define HOLDFAST_TIME_SLEEP_FOR_HPP
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <holdfast/clock.hpp>
-#include <holdfast/detail/wait_state.hpp>
-#include <memory>
+#include <holdfast/detail/waiting_operation.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace holdfast {
 
 namespace detail {
 
-/// One sleep: owns itself until its handler is called or dropped.
-template <class Handler>
-class sleep_operation {
+/// What a sleep waits for: a time, or that so much of it has passed.
+class wake_time {
  public:
-  static void start(Handler handler, time_point until_or_never, duration d, bool relative) {
-    completion done{nullptr, std::move(handler)};
-    try {
-      done.op = std::make_unique<sleep_operation>(asio::get_associated_executor(done.handler));
-      auto& self = *done.op;
-      auto& time = time_service::of(self.executor_);
-      self.wait_.prepare(time, asio::get_associated_cancellation_slot(done.handler));
-      self.wait_.start(relative ? saturating_add(time.precise_now(), d) : until_or_never,
-                       std::move(done));
-    } catch (const std::bad_alloc&) {
-      // Nothing can be posted without memory, and nothing that is thrown out of here reaches a
-      // coroutine that awaits this.
-      done.op.reset();
-      std::move(done.handler)(make_error_code(boost::system::errc::not_enough_memory));
-    }
-  }
+  explicit wake_time(time_point until) noexcept : until_(until) {}
+  explicit wake_time(duration d) noexcept : for_(d), relative_(true) {}
 
-  explicit sleep_operation(asio::any_io_executor executor)
-      : executor_(std::move(executor)), work_(executor_) {}
+  wait_state& wait() noexcept { return wait_; }
+  time_point begin(time_service& time) const noexcept {
+    return relative_ ? saturating_add(time.precise_now(), for_) : until_;
+  }
+  void end() noexcept {}
 
  private:
-  /// Keeps the operation until it runs: dropped with the execution context, it takes it along.
-  struct completion {
-    using executor_type = asio::any_io_executor;
-    executor_type get_executor() const noexcept { return op->executor_; }
-
-    void operator()() {
-      const auto ec = error_of(op->wait_.finish());
-      op.reset();  // before the handler, which may sleep again
-      std::move(handler)(ec);
-    }
-
-    std::unique_ptr<sleep_operation> op;
-    Handler handler;
-  };
-
-  asio::any_io_executor executor_;
-  // The timer is no work of the context, but a sleep is: `run()` waits for it.
-  asio::executor_work_guard<asio::any_io_executor> work_;
+  time_point until_{};
+  duration for_{};
+  bool relative_ = false;
   wait_state wait_;
 };
 
 struct initiate_sleep {
-  template <class Handler>
-  void operator()(Handler&& handler, time_point until, duration d, bool relative) const {
-    sleep_operation<std::decay_t<Handler>>::start(std::forward<Handler>(handler), until, d,
-                                                  relative);
+  template <class Handler, class When>
+  void operator()(Handler&& handler, When when) const {
+    waiting_operation<std::decay_t<Handler>, wake_time>::start(std::forward<Handler>(handler),
+                                                               when);
   }
 };
 
@@ -84,14 +53,14 @@ struct initiate_sleep {
 template <class Token = asio::deferred_t>
 auto sleep_for(duration d, Token&& token = {}) {
   return asio::async_initiate<Token, void(boost::system::error_code)>(
-      detail::initiate_sleep(), token, time_point(), d, true);
+      detail::initiate_sleep(), token, d);
 }
 
 /// Sleeps until a time; otherwise as `sleep_for`.
 template <class Token = asio::deferred_t>
 auto sleep_until(time_point t, Token&& token = {}) {
   return asio::async_initiate<Token, void(boost::system::error_code)>(
-      detail::initiate_sleep(), token, t, duration(), false);
+      detail::initiate_sleep(), token, t);
 }
 
 }  // namespace holdfast
