@@ -39,6 +39,38 @@ std::vector<probe*> drain(hf::timer_list& expired) {
 
 }  // namespace
 
+TEST_CASE("a list takes the timers of another one, and more after them", "[timer_wheel]") {
+  probe all[5];
+  hf::timer_list into;
+  hf::timer_list from;
+  into.splice_back(from);
+  CHECK(into.empty());
+  into.push_back(all[0]);
+  from.push_back(all[1]);
+  from.push_back(all[2]);
+  into.splice_back(from);
+  CHECK(from.empty());
+  into.push_back(all[3]);
+  from.push_back(all[4]);
+  CHECK(drain(into) == std::vector{&all[0], &all[1], &all[2], &all[3]});
+  CHECK(drain(from) == std::vector{&all[4]});
+}
+
+TEST_CASE("nothing expires before the first tick, and the last one can be told", "[timer_wheel]") {
+  timer_wheel wheel;
+  probe p;
+  wheel.insert(p, at(1ns));
+  hf::timer_list expired;
+  wheel.advance(at(0ns), expired);
+  CHECK(expired.empty());
+  wheel.advance(at(timer_wheel::tick), expired);
+  CHECK(drain(expired) == std::vector{&p});
+
+  const hf::time_point last = hf::time_point(hf::duration::max() - timer_wheel::tick + 1ns);
+  CHECK(timer_wheel::round_up(last) == last);
+  CHECK(timer_wheel::round_up(last + 1ns) == hf::never);
+}
+
 TEST_CASE("an empty wheel has nothing to do", "[timer_wheel]") {
   timer_wheel wheel;
   hf::timer_list expired;

@@ -66,7 +66,8 @@ class time_service final : public asio::execution_context::service {
     return detail::service_cache<time_service>::get(context);
   }
 
-  /// The time of the last clock tick: cheap, behind real time by less than `resolution()`.
+  /// The time of the last clock tick: cheap, and behind real time by less than `resolution()` as
+  /// long as the machine does not stall.
   time_point now() const noexcept {
     if (source_) [[unlikely]] return source_->now();
     return detail::coarse_now();
