@@ -42,10 +42,10 @@ void check_duration(option_faults& faults, std::string_view option, duration val
 }
 
 load_shedder_options validated(load_shedder_options o, const std::string& name,
-                               std::uint64_t largest_window) {
+                               std::uint64_t largest_window, duration highest_threshold) {
   using namespace std::chrono_literals;
   option_faults faults;
-  check_duration(faults, "threshold", o.threshold, 1us, 60s);
+  check_duration(faults, "threshold", o.threshold, 1us, highest_threshold);
   faults.at_least("window", o.window, 1ms);
   faults.between("window_calls", o.window_calls, 1, static_cast<double>(largest_window));
   check_share(faults, "decrease", o.decrease);
@@ -59,7 +59,8 @@ load_shedder_options validated(load_shedder_options o, const std::string& name,
 }  // namespace
 
 load_shedder_core::load_shedder_core(load_shedder_options options)
-    : name_(options.name), options_(validated(std::move(options), name_, largest_window)) {
+    : name_(options.name),
+      options_(validated(std::move(options), name_, largest_window, highest_threshold)) {
   apply(options_);
 }
 
@@ -73,7 +74,8 @@ void load_shedder_core::apply(const load_shedder_options& o) noexcept {
 }
 
 void load_shedder_core::reconfigure(load_shedder_options options) {
-  load_shedder_options valid = validated(std::move(options), name_, largest_window);
+  load_shedder_options valid =
+      validated(std::move(options), name_, largest_window, highest_threshold);
   valid.name = name_;
   const std::lock_guard lock(mutex_);
   if (valid.signal != options_.signal) samples_.store(0, std::memory_order_relaxed);
@@ -110,7 +112,7 @@ void load_shedder_core::judge_locked(time_point now) noexcept {
   const std::uint64_t count = seen / one_sample;
   const auto sum = static_cast<std::int64_t>((seen % one_sample) << 10);
   mean_ = count == 0 ? duration::zero() : duration(sum / static_cast<std::int64_t>(count));
-  overloaded_ = count >= std::max(options_.minimum_calls, 1U) && mean_ > options_.threshold;
+  overloaded_ = count >= options_.minimum_calls && mean_ > options_.threshold;
   ++windows_;
   if (overloaded_) ++overloaded_windows_;
   move_cursor(overloaded_);

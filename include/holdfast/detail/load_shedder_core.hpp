@@ -77,10 +77,12 @@ class load_shedder_core {
   tenant_shares shares;
 
  private:
-  // The number of samples above, their sum in units of 1,024 ns below. Samples are cut at a minute:
-  // 50,000 of them, the largest window, leave room for 25,000 that come while it is judged.
-  static constexpr std::uint64_t one_sample = std::uint64_t{1} << 42;
-  static constexpr duration longest_sample = std::chrono::seconds(60);
+  // The number of samples above, their sum in units of 1,024 ns below. Samples are cut at ten times
+  // the highest threshold: 50,000 of them, the largest window, leave room for 25,000 that come
+  // while it is judged.
+  static constexpr std::uint64_t one_sample = std::uint64_t{1} << 46;
+  static constexpr duration highest_threshold = std::chrono::seconds(60);
+  static constexpr duration longest_sample = 10 * highest_threshold;
   static constexpr std::uint64_t largest_window = 50'000;
 
   void judge(time_point now) noexcept;
