@@ -115,7 +115,10 @@ void limit_controller::step_measurement(const limit_window& w, time_point now,
     return;
   }
   // The limit before this trial was too high if its latency was: no need to go back up to it.
-  if (loaded_limit_ < std::floor(limit_) && ratio < 0.7) limit_ = loaded_limit_;
+  // The bounds may have moved since.
+  if (ratio < 0.7) {
+    limit_ = std::clamp(loaded_limit_, lower_bound(), static_cast<double>(max_limit_));
+  }
   adopt(w.latency);
   end_measurement(now, random);
 }
@@ -141,7 +144,7 @@ void limit_controller::adopt(duration measured) noexcept {
 void limit_controller::follow(const limit_window& w) noexcept {
   if (idle_ <= duration::zero()) return adopt(w.latency);
   const double weight = 0.2 * std::min(1.0, static_cast<double>(w.samples) / 50.0);
-  idle_ = std::max(idle_ + scaled(w.latency - idle_, weight), duration(1));
+  idle_ += scaled(w.latency - idle_, weight);
 }
 
 void limit_controller::schedule(time_point now, std::uint64_t random) noexcept {
