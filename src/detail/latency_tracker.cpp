@@ -15,7 +15,10 @@ duration latency_tracker::end_of(std::size_t bucket) noexcept {
 void latency_tracker::turn_to(std::int64_t number) noexcept {
   std::int64_t seen = current_.load(std::memory_order_relaxed);
   // A thread whose clock reading is a little older counts into the other half; nothing turns back.
-  if (number <= seen || !current_.compare_exchange_strong(seen, number)) return;
+  if (number <= seen ||
+      !current_.compare_exchange_strong(seen, number, std::memory_order_relaxed)) {
+    return;
+  }
   const auto clear = [](half& h) {
     for (auto& count : h.counts) count.store(0, std::memory_order_relaxed);
   };
@@ -36,11 +39,10 @@ std::optional<duration> latency_tracker::quantile(double q, std::uint64_t minimu
   const auto rank = std::max<std::uint64_t>(
       static_cast<std::uint64_t>(std::ceil(q * static_cast<double>(total))), 1);
   std::uint64_t below = 0;
-  for (std::size_t b = 0; b < buckets; ++b) {
-    below += count(b);
-    if (below >= rank) return end_of(b);
-  }
-  return end_of(buckets - 1);
+  std::size_t b = 0;
+  // Not beyond the last one: another thread may have cleared a half since the sum.
+  while (b + 1 < buckets && (below += count(b)) < rank) ++b;
+  return end_of(b);
 }
 
 }  // namespace holdfast::detail

@@ -86,8 +86,8 @@ double throttle_core::rejection() const noexcept {
   const in_window c = count();
   if (c.requests < min_requests_.load(std::memory_order_relaxed)) return 0.0;
   const double excess = c.requests - multiplier_.load(std::memory_order_relaxed) * c.accepts;
-  if (excess <= 0.0) return 0.0;
-  return std::min(excess / (c.requests + 1.0), max_rejection_.load(std::memory_order_relaxed));
+  return std::clamp(excess / (c.requests + 1.0), 0.0,
+                    max_rejection_.load(std::memory_order_relaxed));
 }
 
 bool throttle_core::is_spared(double share, std::uint64_t random) noexcept {

@@ -75,6 +75,28 @@ TEST_CASE("a failure of the service says more than a refusal", "[hedge]") {
   CHECK(plan.chosen() == 1u);
 }
 
+TEST_CASE("of attempts that were all turned away the first counts", "[hedge]") {
+  hedge_plan plan(2);
+  plan.start();
+  plan.start();
+  plan.end(1, verdict::neutral);
+  CHECK(plan.chosen() == 1u);
+  plan.end(0, verdict::neutral);
+  CHECK(plan.chosen() == 1u);
+  CHECK_FALSE(plan.settled());
+}
+
+TEST_CASE("a race may be settled from outside: what still runs has lost", "[hedge]") {
+  hedge_plan plan(3);
+  plan.start();
+  plan.settle();
+  CHECK(plan.settled());
+  CHECK_FALSE(plan.may_start());
+  CHECK_FALSE(plan.end(0, verdict::failure));
+  CHECK_FALSE(plan.chosen());
+  CHECK(plan.over());
+}
+
 TEST_CASE("percentiles are exact to an eighth, and never below the true one", "[hedge]") {
   std::mt19937_64 random(7);
   std::lognormal_distribution<double> milliseconds(3.0, 1.0);
@@ -106,6 +128,24 @@ TEST_CASE("latencies of every size have their bucket", "[hedge]") {
     CHECK(*found > 0ns);
     if (d <= 1h) CHECK(*found >= d);
   }
+}
+
+TEST_CASE("latencies are told apart up to nearly five hours, and beyond that are one", "[hedge]") {
+  const auto [latency, found] = GENERATE(
+      table<hf::duration, hf::duration>({{4h + 30min, hf::duration(std::int64_t{15} << 40)},
+                                         {4h + 45min, hf::duration(std::int64_t{16} << 40)},
+                                         {5h, hf::duration(std::int64_t{16} << 40)}}));
+  latency_tracker tracker(60s);
+  tracker.record(latency, start);
+  CHECK(tracker.quantile(0.5, 1, start) == found);
+}
+
+TEST_CASE("the shortest windows forget as well", "[hedge]") {
+  const hf::duration window = GENERATE(1ns, 2ns, 3ns);
+  latency_tracker tracker(window);
+  tracker.record(1s, start);
+  CHECK(tracker.quantile(0.5, 1, start));
+  CHECK_FALSE(tracker.quantile(0.5, 1, start + std::max<hf::duration>(window, 2ns)));
 }
 
 TEST_CASE("latencies are forgotten when their window is over", "[hedge]") {

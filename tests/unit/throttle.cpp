@@ -125,6 +125,18 @@ TEST_CASE("throttle: those turned away count as requests", "[throttle]") {
   CHECK(core.snapshot(start).rejected == 9);
 }
 
+TEST_CASE("throttle: the share is turned away of the random numbers below it", "[throttle]") {
+  throttle_core core(bare(1.0));
+  put(core, verdict::failure, 1);
+  REQUIRE(core.rejection() == 0.5);
+  constexpr std::uint64_t half = std::uint64_t{1} << 63;
+  CHECK(core.try_enter(start, [] { return half; }));
+  REQUIRE(core.rejection() > 0.5);
+  core.leave(verdict::neutral);
+  REQUIRE(core.rejection() == 0.5);
+  CHECK_FALSE(core.try_enter(start, [] { return half - 1; }));
+}
+
 TEST_CASE("throttle: a service that takes half of it is not throttled at two for one",
           "[throttle]") {
   throttle_core core(bare(2.0));
@@ -232,6 +244,7 @@ TEST_CASE("throttle: reconfigure keeps what was counted", "[throttle]") {
   core.reconfigure(bare(1.0), start);
   CHECK(core.rejection() == Catch::Approx(75.0 / 101));
   CHECK(core.name() == "t");
+  CHECK(core.options().name == "t");
   auto longer = bare(1.0);
   longer.window = 1000s;
   core.reconfigure(longer, start + 60s);
@@ -239,6 +252,17 @@ TEST_CASE("throttle: reconfigure keeps what was counted", "[throttle]") {
   CHECK(core.snapshot(start + 1100s).requests == 0);
   CHECK_THROWS_AS(core.reconfigure({.multiplier = 0.5}, start), hf::invalid_options);
   CHECK(core.options().multiplier == 1.0);
+}
+
+TEST_CASE("throttle: a shorter window forgets at once what it does not reach", "[throttle]") {
+  throttle_core core(bare());
+  put(core, verdict::failure, 100);
+  auto shorter = bare();
+  shorter.window = 30s;
+  core.reconfigure(shorter, start + 60s);
+  CHECK(core.rejection() == 0.0);
+  CHECK(core.snapshot(start + 60s).requests == 0);
+  CHECK(core.try_enter(start + 60s, never_asked));
 }
 
 TEST_CASE("throttle: threads, a live change and a count that is right in the end",
