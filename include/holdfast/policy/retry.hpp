@@ -73,7 +73,6 @@ class retry_layer {
     f = {.attempt = 1,
          .started = bounds_elapsed_ ? op.now() : time_point(),
          .delay = duration::zero()};
-    op.set_attempt(1);
     budget_.on_call(op);
     return step::go;
   }
