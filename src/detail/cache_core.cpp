@@ -31,9 +31,9 @@ struct key_hash {
 
 struct key_equal {
   using is_transparent = void;
-  bool operator()(const std::string& a, const std::string& b) const noexcept { return a == b; }
-  bool operator()(const hashed_key& a, const std::string& b) const noexcept { return a.text == b; }
-  bool operator()(const std::string& a, const hashed_key& b) const noexcept { return a == b.text; }
+  bool operator()(const auto& a, const auto& b) const noexcept { return text(a) == text(b); }
+  static std::string_view text(const std::string& k) noexcept { return k; }
+  static std::string_view text(const hashed_key& k) noexcept { return k.text; }
 };
 
 /// What is destroyed once the lock is released.

@@ -8,6 +8,7 @@
 namespace {
 
 std::atomic<std::uint64_t> count{0};
+std::atomic<std::int64_t> live{0};
 
 struct shortage {
   bool on = false;
@@ -33,15 +34,24 @@ bool allowed() noexcept {
 
 void* allocate(std::size_t size, std::size_t alignment) noexcept {
   if (size == 0) size = 1;
+  void* p = nullptr;
   if (alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
-    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    p = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  } else if (allowed()) {
+    p = std::malloc(size);
   }
-  return allowed() ? std::malloc(size) : nullptr;
+  if (p) live.fetch_add(1, std::memory_order_relaxed);
+  return p;
 }
 
 void* allocate_or_throw(std::size_t size, std::size_t alignment) {
   if (void* p = allocate(size, alignment)) return p;
   throw std::bad_alloc();
+}
+
+void release(void* p) noexcept {
+  if (p) live.fetch_sub(1, std::memory_order_relaxed);
+  std::free(p);
 }
 
 constexpr std::size_t plain = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
@@ -55,6 +65,8 @@ extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) {
 }
 
 std::uint64_t support::allocations() noexcept { return count.load(std::memory_order_relaxed); }
+
+std::int64_t support::live_blocks() noexcept { return live.load(std::memory_order_relaxed); }
 
 support::no_memory::no_memory(std::uint64_t after, lasting l) noexcept {
   shortage_of_thread = {.on = true, .left = after, .lasting = l};
@@ -78,15 +90,15 @@ void* operator new(std::size_t n, std::align_val_t a, const std::nothrow_t&) noe
 void* operator new[](std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept {
   return allocate(n, static_cast<std::size_t>(a));
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete(void* p) noexcept { release(p); }
+void operator delete[](void* p) noexcept { release(p); }
+void operator delete(void* p, std::size_t) noexcept { release(p); }
+void operator delete[](void* p, std::size_t) noexcept { release(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { release(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { release(p); }
+void operator delete(void* p, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { release(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { release(p); }
+void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { release(p); }
+void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { release(p); }

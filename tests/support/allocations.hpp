@@ -10,6 +10,9 @@ namespace support {
 /// from which Asio takes its coroutine frames, on any thread.
 std::uint64_t allocations() noexcept;
 
+/// Blocks of memory from `operator new` that nobody has deleted yet.
+std::int64_t live_blocks() noexcept;
+
 /// Makes allocations fail, while it lives: those of this thread, after the first `after`.
 class no_memory {
  public:

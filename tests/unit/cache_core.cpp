@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "../support/allocations.hpp"
 #include "../support/seed.hpp"
 
 namespace hf = holdfast;
@@ -344,6 +345,141 @@ TEST_CASE("many parts keep the bound together", "[cache]") {
   const auto s = c.snapshot();
   CHECK(s.entries <= 1000);
   CHECK(s.entries > 900);  // every part has its share
+}
+
+TEST_CASE("the order is exact up to 127 answers, and above there are parts", "[cache]") {
+  cache_core whole("c", {.max_entries = 127, .ttl = 10s});
+  for (int i = 0; i < 127; ++i) whole.put(std::to_string(i), number(i), at(0s), no_jitter);
+  CHECK(whole.snapshot().entries == 127);
+
+  // A part keeps its share of the weight, and nothing that is heavier.
+  const auto parts_of = [](std::size_t max_entries) {
+    constexpr std::size_t all = 960;
+    cache_core c("c", {.max_entries = max_entries, .max_weight = all, .ttl = 10s});
+    std::size_t heaviest = all;
+    while (!c.put("a", number(1, heaviest), at(0s), no_jitter)) --heaviest;
+    return all / heaviest;
+  };
+  CHECK(parts_of(127) == 1);
+  CHECK(parts_of(128) == 2);
+  CHECK(parts_of(255) == 2);
+  CHECK(parts_of(256) == 4);
+  CHECK(parts_of(1'000'000) == 16);
+}
+
+TEST_CASE("every part keeps something, however small the bounds become", "[cache]") {
+  cache_core c("c", {.max_entries = 1024, .ttl = 10s});
+  c.reconfigure({.max_entries = 5, .max_weight = 5, .ttl = 10s});
+  CHECK(c.put("a", number(1), at(0s), no_jitter));
+  CHECK_FALSE(c.put("b", number(1, 2), at(0s), no_jitter));
+  CHECK(c.snapshot().entries == 1);
+}
+
+TEST_CASE("a cleared cache is empty in every part", "[cache]") {
+  cache_core c("c", {.max_entries = 1024, .ttl = 10s});
+  for (int i = 0; i < 200; ++i) c.put(std::to_string(i), number(i), at(0s), no_jitter);
+  c.clear();
+  CHECK(c.snapshot().entries == 0);
+  CHECK(c.snapshot().weight == 0);
+  for (int i = 0; i < 200; ++i) CHECK_FALSE(c.look_up(std::to_string(i), at(0s), true).item);
+}
+
+TEST_CASE("a cache without bounds of its own keeps one answer, which weighs one", "[cache]") {
+  cache_core c("c", {.ttl = 10s, .negative_ttl = 10s});
+  fetch(c, "a", failing(verdict::failure, true), at(0s));
+  CHECK(c.snapshot().weight == 1);
+  fetch(c, "b", number(2), at(0s));
+  CHECK(c.snapshot().entries == 1);
+  CHECK(c.look_up("b", at(0s), false).item);
+}
+
+TEST_CASE("an answer says how good it is, whatever it was told before", "[cache]") {
+  cache_core c("c", {.max_entries = 10, .ttl = 10s, .stale_while_revalidate = 5s});
+  fetch(c, "a", number(1), at(0s));
+  cache_answer answer;
+  REQUIRE(c.ask("a", at(12s), answer) == found::refresh);
+  REQUIRE(answer.quality == quality::stale);
+  c.land(*answer.flight, number(2), at(12s), no_jitter);
+  CHECK(c.ask("a", at(13s), answer) == found::hit);
+  CHECK(answer.quality == quality::cached);
+}
+
+TEST_CASE("a key takes no memory when nothing is known of it any more", "[cache]") {
+  cache_core c("c", {.max_entries = 10, .max_weight = 10, .ttl = 10s});
+  const auto lead = [&](const std::string& key) {
+    asked a = ask(c, key, at(0s));
+    REQUIRE(a.what == found::lead);
+    return std::move(a.answer.flight);
+  };
+  const auto blocks_left = [&](auto use) {
+    use("a key that is on the heap, for the first time");
+    const auto before = support::live_blocks();
+    for (int i = 0; i < 1000; ++i) use("a key that is on the heap " + std::to_string(i));
+    return support::live_blocks() - before;
+  };
+  CHECK(blocks_left([&](const std::string& key) { c.hand_over(*lead(key)); }) == 0);
+  CHECK(blocks_left([&](const std::string& key) {
+          c.land(*lead(key), failing(verdict::failure), at(0s), no_jitter);
+        }) == 0);
+  CHECK(blocks_left([&](const std::string& key) {
+          c.land(*lead(key), number(1, 11), at(0s), no_jitter);
+        }) == 0);
+  CHECK(blocks_left([&](const std::string& key) {
+          fetch(c, key, number(1), at(0s));
+          c.erase(key);
+        }) == 0);
+  for (int i = 0; i < 10; ++i) c.put("as many as there may be " + std::to_string(i), number(i),
+                                     at(0s), no_jitter);
+  CHECK(blocks_left([&](const std::string& key) { fetch(c, key, number(1), at(0s)); }) == 0);
+}
+
+TEST_CASE("what is kept is destroyed without the lock", "[cache]") {
+  cache_core c("c", {.max_entries = 2, .max_weight = 4, .ttl = 10s});
+  int destroyed = 0;
+  const auto asks_when_destroyed = [&](std::size_t weight = 1) -> cache_landing {
+    std::shared_ptr<int> value(new int(1), [&](int* p) {
+      delete p;
+      ++destroyed;
+      c.snapshot();  // locks every part
+    });
+    return {.item = kept_ptr(new kept_value<std::shared_ptr<int>>(std::move(value),
+                                                                  verdict::success)),
+            .weight = weight,
+            .store = true};
+  };
+  const auto put = [&](std::string_view key, std::size_t weight = 1) {
+    c.put(key, asks_when_destroyed(weight), at(0s), no_jitter);
+  };
+  SECTION("replaced") {
+    put("a");
+    put("a");
+    CHECK(destroyed == 1);
+  }
+  SECTION("replaced by a fetch") {
+    put("a");
+    const asked again = ask(c, "a", at(10s));
+    c.land(*again.answer.flight, asks_when_destroyed(), at(10s), no_jitter);
+    CHECK(destroyed == 1);
+  }
+  SECTION("evicted") {
+    put("a");
+    put("b");
+    put("c");
+    CHECK(destroyed == 1);
+    c.reconfigure({.max_entries = 1, .ttl = 10s});
+    CHECK(destroyed == 2);
+  }
+  SECTION("too heavy") {
+    put("a", 5);
+    CHECK(destroyed == 1);
+  }
+  SECTION("erased") {
+    put("a");
+    c.erase("a");
+    CHECK(destroyed == 1);
+  }
+  c.clear();
+  CHECK(c.snapshot().entries == 0);
 }
 
 TEST_CASE("threads: at most one leader for a key at any time", "[cache][threads]") {

@@ -90,6 +90,8 @@ TEST_CASE("a leader that gives up is followed by the one that has waited longest
     CHECK(w.f.leave(w.a.seat));
     CHECK(w.b.granted());
     CHECK(w.f.leads(w.b.seat));
+    CHECK(w.f.leave(w.a.seat));  // twice is once
+    CHECK_FALSE(w.c.granted());
     CHECK(w.f.leave(w.b.seat));
     CHECK(w.f.leads(w.c.seat));
     CHECK_FALSE(w.f.leave(w.c.seat));  // nobody is left
