@@ -102,8 +102,7 @@ void bulkhead_core::apply_order(queue_order order) noexcept {
   while (turn* const w = oldest()) {
     unlink(*w);
     *end = w;
-    end = &w->next;
-    w->next = nullptr;
+    end = &w->next;  // the last one of all was the last of its lane: null
   }
   options_.order = order;
   while (all) {
@@ -139,7 +138,6 @@ void bulkhead_core::close() noexcept {
 void bulkhead_core::join(drain_wait& w) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    w.prev = nullptr;
     w.next = drains_;
     if (drains_) drains_->prev = &w;
     drains_ = &w;

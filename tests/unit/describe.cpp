@@ -63,8 +63,8 @@ TEST_CASE("the other forms of each policy", "[describe]") {
         "circuit_breaker '': opens at 12.5 % failures of at least 20 calls within 10s for 30s; 1 "
         "at a time as probe, leased for 60s, 1 in a row close it\n");
   CHECK(with(hf::bulkhead({.limit = 3})) == "bulkhead '': at most 3 at once, no queue\n");
-  CHECK(with(hf::bulkhead({.limit = 3, .queue = 2})) ==
-        "bulkhead '': at most 3 at once, 2 may wait\n");
+  CHECK(with(hf::bulkhead({.limit = 3, .queue = 1})) ==
+        "bulkhead '': at most 3 at once, 1 may wait\n");
   CHECK(hf::pipeline()
             .fallback(1, {.on_request_fault = true,
                           .only_if = [](const hf::failure*, hf::verdict) { return true; }})

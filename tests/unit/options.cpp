@@ -133,6 +133,12 @@ TEST_CASE("bulkhead: every option out of range is refused", "[options]") {
   using o = hf::bulkhead_options;
   CHECK(of(o{.limit = 0}) == list{"limit = 0: must be at least 1"});
   CHECK(of(o{.max_queue_time = -1ms}) == list{"max_queue_time = -1ms: must be at least 0s"});
+  CHECK(of(o{.limit = 1'000'000'000, .queue = 1'000'000'000}).empty());
+  CHECK(of(o{.limit = 1'000'000'001}) ==
+        list{"limit = 1000000001: must be at most 1000000000"});
+  CHECK(of(o{.queue = 1'000'000'001}) ==
+        list{"queue = 1000000001: must be at most 1000000000"});
+  CHECK_THROWS_WITH(hf::bulkhead(o{.limit = 0}), "bulkhead: limit = 0: must be at least 1");
   CHECK(of(o{.limit = 0, .max_queue_time = -1ms}).size() == 2);
   CHECK_THROWS_WITH(hf::bulkhead(o{.name = "db", .limit = 0}), ContainsSubstring("bulkhead 'db'"));
 }
