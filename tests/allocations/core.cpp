@@ -123,6 +123,16 @@ TEST_CASE("allocations: five policies") {
                  .fallback(3));
 }
 
+TEST_CASE("allocations: where several threads may run the context") {
+  const auto count_there = [](const auto& pipeline, auto call) {
+    return support::allocations_of([&] { return pipeline(call); }, true, {.one_thread = false});
+  };
+  const auto timeout = hf::pipeline().with(hf::timeout{10s});
+  CHECK(count_there(timeout, suspends) == 0);
+  CHECK(count_there(timeout, suspends_with_context) == 0);
+  CHECK(count_there(timeout.with(hf::retry{}).with(hf::bulkhead{{.limit = 4}}), suspends) == 0);
+}
+
 TEST_CASE("allocations: refusals") {
   hf::circuit_breaker open{{.name = "a circuit that was opened by hand"}};
   open.isolate();

@@ -16,6 +16,7 @@ namespace support {
 struct run_of {
   int warm_up = 200;
   int measured = 1000;
+  bool one_thread = true;  // or as far as the library can know several may run the context
 };
 
 /// Heap allocations of the measured ones of many operations, one after another. `operation`
@@ -33,7 +34,7 @@ std::uint64_t allocations_of(Operation operation, bool expect_value = true, run_
       return operation();
     }
   };
-  boost::asio::io_context ctx{1};
+  boost::asio::io_context ctx{run.one_thread ? 1 : BOOST_ASIO_CONCURRENCY_HINT_DEFAULT};
   std::uint64_t counted = 0;
   int surprises = 0;
   const auto loop = [&]() -> boost::asio::awaitable<void> {
