@@ -181,6 +181,26 @@ struct a_ring_is_exact_at_rest : model::threads {
   }
 };
 
+/// A full ring stays full, also while one thread takes a call out that another has yet to add.
+struct a_full_ring_stays_full : model::threads {
+  static constexpr int count = 3;
+  call_ring ring{2};
+  void before() override {
+    ring.add(call_kind::failed);
+    ring.add(call_kind::failed);
+  }
+  void thread(unsigned n) override {
+    if (n < 2) {
+      ring.add(n == 0 ? call_kind::slow : call_kind::failed_slow);
+      ring.add(n == 0 ? call_kind::failed_slow : call_kind::failed);
+    } else {
+      const window_counts seen = ring.sum();
+      MUST(seen.total() == 2 && seen.good == 0);
+    }
+  }
+  void after() override { MUST(agrees_with_itself(ring)); }
+};
+
 /// What a ring forgets while others count is forgotten or counted, and never counted twice.
 struct a_ring_forgets : model::threads {
   static constexpr int count = 3;
@@ -285,6 +305,7 @@ int main(int argc, char** argv) {
   e.explore<forgotten_is_gone>("forgotten is gone", 5'000);
   e.explore<counters_add_up>("counters add up", 10'000);
   e.explore<a_ring_is_exact_at_rest>("a ring is exact at rest", 20'000);
+  e.explore<a_full_ring_stays_full>("a full ring stays full", 20'000);
   e.explore<a_ring_forgets>("a ring forgets", 20'000);
   e.explore<a_ring_begins_anew>("a ring begins anew", 20'000);
   e.explore<calls_that_leave_are_gone>("calls that leave are gone", 10'000);

@@ -134,10 +134,14 @@ TEST_CASE("reconfigure: the limit for slow calls comes, changes and goes", "[bre
 }
 
 TEST_CASE("reconfigure: a call whose time was not measured is not slow", "[breaker]") {
+  const bool observed = GENERATE(false, true);
+  const auto v = GENERATE(verdict::success, verdict::failure);
   breaker_core b({.slow_rate = 0.5, .window = 100s, .minimum_calls = 100});
+  if (observed) b.observe(at(0s));
   const auto unmeasured = enter(b, at(0s));
   b.reconfigure({.slow_rate = 0.5, .slow_after = 1s, .window = 100s, .minimum_calls = 100}, at(0s));
-  b.leave(unmeasured, verdict::success, at(10s));
+  b.leave(unmeasured, v, at(10s));
+  CHECK(b.snapshot(at(10s)).calls_in_window == 1);
   CHECK(b.snapshot(at(10s)).slow_in_window == 0);
 }
 

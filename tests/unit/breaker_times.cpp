@@ -99,7 +99,7 @@ TEST_CASE("open time: a late call's hint extends it, within the bound of its ope
           "[breaker]") {
   breaker_core b({.consecutive_failures = 1, .open_for = 10s, .max_retry_after = 60s});
   std::vector<breaker_permit> late;
-  for (int i = 0; i < 7; ++i) late.push_back(enter(b, at(0s)));
+  for (int i = 0; i < 8; ++i) late.push_back(enter(b, at(0s)));
   fail(b, at(0s));
   const auto end = [&](std::size_t i, verdict v, hf::duration t, hf::duration hint) {
     b.leave(late[i], v, {.now = at(t), .retry_after = hint});
@@ -109,6 +109,7 @@ TEST_CASE("open time: a late call's hint extends it, within the bound of its ope
   end(1, verdict::throttled, 1s, 20s);
   CHECK(b.remaining_open(at(1s)) == 20s);
   end(6, verdict::success, 1s, 30s);
+  end(7, verdict::slow, 1s, 30s);
   CHECK(b.remaining_open(at(1s)) == 20s);  // who answers well wants nothing
   end(2, verdict::failure, 5s, 1h);
   CHECK(b.remaining_open(at(5s)) == 55s);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <catch2/catch_all.hpp>
+#include <chrono>
 #include <deque>
 #include <holdfast/detail/call_ring.hpp>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -42,11 +45,40 @@ TEST_CASE("a ring forgets as often as it is told", "[call_ring]") {
   call_ring ring(4);
   for (int i = 0; i < 1000; ++i) {
     // Slots of many epochs ago are left in the ring.
-    for (int n = i % 5; n > 0; --n) ring.add(call_kind::failed);
-    REQUIRE(ring.sum().failed == static_cast<std::uint64_t>(i % 5));
+    for (int n = i % 8; n > 0; --n) ring.add(call_kind::failed);
+    REQUIRE(ring.sum().failed == static_cast<std::uint64_t>(std::min(i % 8, 4)));
     ring.clear();
     REQUIRE(ring.sum().total() == 0);
   }
+}
+
+TEST_CASE("a ring does not take for new what it forgot under the same number", "[call_ring]") {
+  const unsigned size = GENERATE(range(60u, 70u));  // as large as there are numbers, more or less
+  call_ring ring(size);
+  for (int i = 0; i < 1000; ++i) {
+    ring.add(call_kind::failed);
+    REQUIRE(ring.sum() == window_counts{.failed = 1});
+    ring.clear();
+  }
+}
+
+TEST_CASE("the sum of a large ring costs no more than that of a small one", "[call_ring]") {
+  // Real time, with a margin of 50: it would be some thousand times as much to look at each slot.
+  const auto time_of = [](const call_ring& ring) {
+    auto shortest = std::chrono::steady_clock::duration::max();
+    for (int run = 0; run < 10; ++run) {
+      const auto begin = std::chrono::steady_clock::now();
+      for (int i = 0; i < 20; ++i) REQUIRE(ring.sum().total() == ring.size());
+      shortest = std::min(shortest, std::chrono::steady_clock::now() - begin);
+    }
+    return shortest;
+  };
+  const auto filled = [](unsigned size) {
+    auto ring = std::make_unique<call_ring>(size);
+    for (unsigned i = 0; i < 3 * size; ++i) ring->add(static_cast<call_kind>(i % 3));
+    return ring;
+  };
+  CHECK(time_of(*filled(10'000)) < 50 * time_of(*filled(1)));
 }
 
 TEST_CASE("a ring of another size takes the most recent calls over", "[call_ring]") {

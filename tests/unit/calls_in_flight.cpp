@@ -21,6 +21,24 @@ TEST_CASE("a call is late once its span is older than the limit", "[calls_in_fli
   CHECK(c.late(0, 109) == 0);
 }
 
+TEST_CASE("after a change the first call of each span is told that it is", "[calls_in_flight]") {
+  calls_in_flight c;
+  c.clear(1);
+  for (int span = 1; span < 40; ++span) {
+    CHECK(c.enter(1, span));
+    CHECK_FALSE(c.enter(1, span));
+  }
+}
+
+TEST_CASE("generations are told apart for as long as there are numbers for them",
+          "[calls_in_flight]") {
+  calls_in_flight c;
+  c.enter(1, 5);
+  for (std::uint64_t generation = 2; generation <= 256; ++generation) {
+    CHECK(c.late(generation, 100) == 0);
+  }
+}
+
 TEST_CASE("calls that have lost their place in the ring are still known", "[calls_in_flight]") {
   calls_in_flight c;
   for (int span = 0; span < 100; ++span) c.enter(0, span);

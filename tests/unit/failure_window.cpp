@@ -41,6 +41,24 @@ TEST_CASE("a window of zero counts nothing", "[failure_window]") {
   CHECK(w.sum(at(1h)).total() == 0);
 }
 
+TEST_CASE("the shortest window has buckets of a nanosecond", "[failure_window]") {
+  CHECK_FALSE(hf::detail::window_clock(9ns).enabled());
+  CHECK(hf::detail::window_clock(10ns).enabled());
+}
+
+TEST_CASE("a bucket counts from nine periods before to a window ahead", "[failure_window]") {
+  using hf::detail::is_current;
+  using hf::detail::is_stale;
+  for (const std::int64_t period : {100, 101, (1 << 24) - 3, 5}) {
+    for (std::int64_t off = -30; off <= 30; ++off) {
+      INFO("period " << period << " off " << off);
+      const auto kept = static_cast<std::uint64_t>(period + off) & 0xff'ffff;
+      CHECK(is_current<24>(kept, period) == (off >= -9 && off <= 10));
+      CHECK(is_stale<24>(kept, period) == !(off >= 0 && off <= 10));
+    }
+  }
+}
+
 TEMPLATE_TEST_CASE("entries leave after nine to ten tenths of the window", "[failure_window]",
                    striped_window, small_window) {
   TestType w(10s);

@@ -187,7 +187,10 @@ TEST_CASE("rate limiter: reconfigured while permits are out", "[rate_limiter]") 
 }
 
 TEST_CASE("rate limiter: a longer window is as fine as if it had been made so", "[rate_limiter]") {
-  options o{.permits = 100, .period = 1s, .algorithm = limiter_algorithm::sliding_window};
+  options o{.permits = 100,
+            .period = 1s,
+            .algorithm = limiter_algorithm::sliding_window,
+            .max_hint = 0s};
   hf::rate_limiter l(o);
   o.period = 100s;
   l.reconfigure(o, at(0s));

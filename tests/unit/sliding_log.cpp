@@ -216,9 +216,21 @@ TEST_CASE("permits come back a 32nd of the period late at most", "[sliding_log]"
 }
 
 TEST_CASE("a log is never full of what is over", "[sliding_log]") {
-  const limiter_plan p = plan_of(10, 1s);
+  const limiter_plan p(options{.permits = 10,
+                               .period = 1s,
+                               .algorithm = hf::limiter_algorithm::sliding_window,
+                               .max_hint = 0s});  // the smallest log
   sliding_log log(p);
-  for (int i = 0; i < 1000; ++i) REQUIRE(take_now(log, p, 1, at(i * 100ms)));
+  SECTION("of calls") {
+    for (int i = 0; i < 1000; ++i) REQUIRE(take_now(log, p, 1, at(i * 100ms)));
+  }
+  SECTION("of debts") {
+    for (int i = 0; i < 1000; ++i) {
+      log.add(p, 1, at(i * 100ms));
+      REQUIRE(log.available(p, at(i * 100ms + 99ms)) == (i < 10 ? 9u - unsigned(i) : 0u));
+    }
+    CHECK(log.available(p, at(1000 * 100ms + 400ms)) == 5);
+  }
 }
 
 TEST_CASE("a period may be a few nanoseconds", "[sliding_log]") {
