@@ -60,8 +60,8 @@ rate_limiter_options validated(rate_limiter_options o) {
   return o;
 }
 
-// Guessing when a schedule starts costs up to a clock tick's worth of permits: a small part of such
-// a store, and never its last permit. Smaller ones read the precise clock.
+// Guessing when a schedule starts costs up to two clock ticks' worth of permits: a small part of
+// such a store, and never its last permit. Smaller ones read the precise clock.
 constexpr duration roomy_depth = std::chrono::milliseconds(64);
 constexpr std::uint32_t roomy_burst = 16;
 

@@ -21,7 +21,8 @@ enum class timeout_mode : std::uint8_t {
 /// Below a `retry` it limits each attempt (`errc::attempt_timeout`); around one it limits all of
 /// them and the waits between them (`errc::total_timeout`). When the time is up the call is
 /// cancelled; a value that it still returns is passed on, and so is any failure of its own that is
-/// not the cancellation. Never fires early.
+/// not the cancellation. Never fires early: 100 ms and more are counted from two ticks after the
+/// kernel's last one, whose time costs less to read.
 struct timeout {
   /// The time allowed. More than zero.
   duration after = std::chrono::seconds(30);
