@@ -217,7 +217,9 @@ void breaker_machine<Store>::change_locked(breaker_state to, breaker_cause cause
   this->record(from, to, now);
   word_.store(next << state_bits | static_cast<std::uint64_t>(to), std::memory_order_release);
   if (from != to || to == breaker_state::recovering) {
-    this->rules().events.push({this->event_name(), from, to, cause, now, next, share});
+    this->rules().events.push([&] {
+      return breaker_transition{this->event_name(), from, to, cause, now, next, share};
+    });
   }
   this->settle_side(to);
 }

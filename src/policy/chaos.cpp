@@ -146,8 +146,11 @@ void chaos_core::note(const chaos_choice& choice, const chaos_options& plan, std
     if (rule.hang) ++counts_.hung;
     if (rule.fault) ++counts_.failed;
     if (!listened_to_) return;
-    events_.push({name_, attempt, static_cast<std::size_t>(&rule - plan.rules.data()), choice.delay,
-                  rule.hang, rule.fault.has_value(), now});
+    events_.push([&] {
+      const auto number = static_cast<std::size_t>(&rule - plan.rules.data());
+      return chaos_strike{name_, attempt, number, choice.delay, rule.hang, rule.fault.has_value(),
+                          now};
+    });
   }
   events_.deliver();
 }

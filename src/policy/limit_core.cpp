@@ -129,8 +129,10 @@ void limit_core::judge_locked(time_point now, std::uint64_t random) {
   limit_.store(controller_->limit(), std::memory_order_relaxed);
   ++windows_;
   if (listened_to_ && limit() != before) {
-    events_.push(
-        {name_, before, limit(), latency_, controller_->idle(), controller_->measuring(), now});
+    events_.push([&] {
+      return limit_change{name_, before, limit(), latency_, controller_->idle(),
+                          controller_->measuring(), now};
+    });
   }
 
   // A measurement decides over many windows: every call is worth timing.

@@ -14,17 +14,25 @@ namespace hf = holdfast;
 using queue = hf::detail::event_queue<int>;
 using list = std::vector<int>;
 
+namespace {
+
+auto event(auto e) {
+  return [e] { return e; };
+}
+
+}  // namespace
+
 TEST_CASE("events arrive in order, at every listener", "[event_queue]") {
   queue q;
   list a;
   list b;
   const auto first = q.subscribe([&](int e) { a.push_back(e); });
   const auto second = q.subscribe([&](int e) { b.push_back(e); });
-  q.push(1);
-  q.push(2);
+  q.push(event(1));
+  q.push(event(2));
   CHECK(a.empty());  // not before `deliver`
   q.deliver();
-  q.push(3);
+  q.push(event(3));
   q.deliver();
   CHECK(a == list{1, 2, 3});
   CHECK(b == a);
@@ -32,11 +40,11 @@ TEST_CASE("events arrive in order, at every listener", "[event_queue]") {
 
 TEST_CASE("without listeners nothing is kept", "[event_queue]") {
   queue q;
-  q.push(1);
+  q.push(event(1));
   q.deliver();
   list a;
   const auto sub = q.subscribe([&](int e) { a.push_back(e); });
-  q.push(2);
+  q.push(event(2));
   q.deliver();
   CHECK(a == list{2});
 }
@@ -49,14 +57,14 @@ TEST_CASE("what a listener causes comes after its own call, not inside it", "[ev
     CHECK(++depth == 1);
     a.push_back(e);
     if (e < 4) {
-      q.push(e + 1);
+      q.push(event(e + 1));
       q.deliver();
     }
     --depth;
   });
   list b;
   const auto second = q.subscribe([&](int e) { b.push_back(e); });
-  q.push(1);
+  q.push(event(1));
   q.deliver();
   CHECK(a == list{1, 2, 3, 4});
   CHECK(b == list{1, 2, 3, 4});
@@ -68,12 +76,12 @@ TEST_CASE("a listener that throws is counted and disturbs nobody", "[event_queue
   const auto bad = q.subscribe([](int) { throw std::runtime_error("no"); });
   const auto worse = q.subscribe([](int e) { throw e; });
   const auto good = q.subscribe([&](int e) { a.push_back(e); });
-  q.push(1);
-  q.push(2);
+  q.push(event(1));
+  q.push(event(2));
   CHECK_NOTHROW(q.deliver());
   CHECK(a == list{1, 2});
   CHECK(q.errors() == 4);
-  q.push(3);
+  q.push(event(3));
   q.deliver();  // delivery goes on working
   CHECK(a == list{1, 2, 3});
 }
@@ -83,7 +91,7 @@ TEST_CASE("a subscription ends once, by cancel, destruction or assignment", "[ev
   list a;
   hf::subscription sub = q.subscribe([&](int e) { a.push_back(e); });
   hf::subscription moved = std::move(sub);
-  q.push(1);
+  q.push(event(1));
   q.deliver();
   SECTION("cancel") {
     moved.cancel();
@@ -91,7 +99,7 @@ TEST_CASE("a subscription ends once, by cancel, destruction or assignment", "[ev
   }
   SECTION("assignment") { moved = hf::subscription(); }
   SECTION("destruction") { const hf::subscription gone = std::move(moved); }
-  q.push(2);
+  q.push(event(2));
   q.deliver();
   CHECK(a == list{1});
 }
@@ -101,7 +109,7 @@ TEST_CASE("events that were pushed before the unsubscription are not delivered a
   queue q;
   list a;
   auto sub = q.subscribe([&](int e) { a.push_back(e); });
-  q.push(1);
+  q.push(event(1));
   sub.cancel();
   q.deliver();
   CHECK(a.empty());
@@ -119,8 +127,8 @@ TEST_CASE("a listener may unsubscribe itself, and others", "[event_queue]") {
     other.cancel();
   });
   other = q.subscribe([&](int e) { b.push_back(e); });
-  q.push(1);
-  q.push(2);
+  q.push(event(1));
+  q.push(event(2));
   q.deliver();
   CHECK(a == list{1});
   CHECK(b.empty());
@@ -133,8 +141,8 @@ TEST_CASE("a listener that comes during a delivery sees the events after it", "[
   const auto sub = q.subscribe([&](int e) {
     if (e == 1) added = q.subscribe([&](int x) { late.push_back(x); });
   });
-  q.push(1);
-  q.push(2);
+  q.push(event(1));
+  q.push(event(2));
   q.deliver();
   CHECK(late == list{2});
 }
@@ -146,7 +154,7 @@ TEST_CASE("a listener may destroy the queue; a subscription may outlive it", "[e
     a.push_back(e);
     q.reset();
   });
-  q->push(1);
+  q->push(event(1));
   q->deliver();
   CHECK(a == list{1});
   CHECK_FALSE(q);
@@ -156,14 +164,14 @@ TEST_CASE("a listener may destroy the queue; a subscription may outlive it", "[e
 TEST_CASE("what ends with a listener may use the queue", "[event_queue]") {
   struct at_end {
     queue& q;
-    ~at_end() { q.push(2); }
+    ~at_end() { q.push(event(2)); }
   };
   queue q;
   list a;
   const auto stays = q.subscribe([&](int e) { a.push_back(e); });
   hf::subscription self;
   self = q.subscribe([&self, last = std::make_shared<at_end>(q)](int) { self.cancel(); });
-  q.push(1);
+  q.push(event(1));
   q.deliver();
   CHECK(a == list{1, 2});
 }
@@ -182,11 +190,26 @@ TEST_CASE("an event for which there is no memory is counted, and the next ones c
   list a;
   const auto sub = q.subscribe([&](const heavy& e) { a.push_back(e.number); });
   for (const int n : {1, 2}) {
-    const heavy e(n);
-    q.push(e);
+    q.push([n] { return heavy(n); });
     q.deliver();
   }
   CHECK(a == list{2});
+  CHECK(q.errors() == 1);
+}
+
+TEST_CASE("an event that cannot be made is counted, and made only where anybody listens",
+          "[event_queue]") {
+  queue q;
+  int made = 0;
+  const auto fails = [&]() -> int {
+    ++made;
+    throw std::bad_alloc();
+  };
+  q.push(fails);
+  CHECK(made == 0);
+  const auto sub = q.subscribe([](int) {});
+  q.push(fails);
+  CHECK(made == 1);
   CHECK(q.errors() == 1);
 }
 
@@ -202,7 +225,7 @@ TEST_CASE("unsubscribing waits for a call under way on another thread", "[event_
       for (int i = 0; i < 100; ++i) std::this_thread::yield();
       running = false;
     });
-    q.push(1);
+    q.push(event(1));
     std::jthread deliverer([&] { q.deliver(); });
     inside.wait();
     sub.cancel();
@@ -232,7 +255,7 @@ TEST_CASE("threads that push in an order deliver in that order, one at a time",
         for (int i = 0; i < each; ++i) {
           {
             const std::lock_guard lock(order);
-            q.push(next++);
+            q.push(event(next++));
           }
           q.deliver();
         }

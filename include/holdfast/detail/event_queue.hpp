@@ -42,11 +42,13 @@ class event_queue {
  public:
   using listener_function = std::function<void(const Event&)>;
 
-  /// Appends an event. Cheap enough to be called under the lock that orders the events.
-  void push(Event e) noexcept {
+  /// Appends what `make` returns, where anybody listens. Cheap enough to be called under the lock
+  /// that orders the events.
+  template <class Make>
+  void push(Make&& make) noexcept {
     if (!queue_.has_listeners()) return;
     try {
-      queue_.push(std::make_shared<const Event>(std::move(e)));
+      queue_.push(std::make_shared<const Event>(make()));
     } catch (...) {
       queue_.count_error();
     }
