@@ -102,7 +102,7 @@ TEST_CASE("stripes: nothing of old numbers counts under new ones", "[striped_cou
     REQUIRE_FALSE(counts.may_hold_bad(p));
   }
   // Nor is anything settled: whatever the numbers are, a bad call has the next good one judged.
-  for (std::int64_t p = period - 3 * window_clock::buckets; p <= period; p += 2) {
+  for (std::int64_t p = period - 5 * window_clock::buckets; p <= period; ++p) {
     INFO("period " << p);
     striped_counts other;
     other.add(call_kind::failed, period);
