@@ -4,6 +4,7 @@
 #include <catch2/catch_all.hpp>
 #include <holdfast/resilient.hpp>
 #include <string>
+#include <utility>
 
 #include "../support/allocations_of.hpp"
 
@@ -49,4 +50,42 @@ TEST_CASE("allocations: cache, a miss costs what its documentation says") {
   const auto n = count(hf::pipeline().with(cache), next);
   CHECK(n == 4 * 1000);
   CHECK(cache.snapshot().evicted > 0);
+}
+
+TEST_CASE("allocations: a key takes no memory when nothing is known of it any more") {
+  using namespace hf::detail;
+  using hf::verdict;
+  cache_core core("c", {.max_entries = 10, .max_weight = 10, .ttl = 10s});
+  constexpr hf::time_point now{1h};
+  const auto number = [](std::size_t weight) -> cache_landing {
+    return {.item = kept_ptr(new kept_value<int>(7, verdict::success)),
+            .weight = weight,
+            .store = true};
+  };
+  const auto failing = []() -> cache_landing {
+    return {.item = kept_ptr(new kept_failure(hf::failure(hf::errc::exception), verdict::failure))};
+  };
+  const auto lead = [&](const std::string& key) {
+    cache_answer answer;
+    REQUIRE(core.ask(key, now, answer) == cache_core::found::lead);
+    return std::move(answer.flight);
+  };
+  const auto land = [&](const std::string& key, cache_landing what) {
+    core.land(*lead(key), std::move(what), now, 0);
+  };
+  const auto blocks_left = [&](auto use) {
+    use("a key that is on the heap, for the first time");
+    const auto before = support::live_blocks();
+    for (int i = 0; i < 1000; ++i) use("a key that is on the heap " + std::to_string(i));
+    return support::live_blocks() - before;
+  };
+  CHECK(blocks_left([&](const std::string& key) { core.hand_over(*lead(key)); }) == 0);
+  CHECK(blocks_left([&](const std::string& key) { land(key, failing()); }) == 0);
+  CHECK(blocks_left([&](const std::string& key) { land(key, number(11)); }) == 0);
+  CHECK(blocks_left([&](const std::string& key) {
+          land(key, number(1));
+          core.erase(key);
+        }) == 0);
+  for (int i = 0; i < 10; ++i) land("as many as there may be " + std::to_string(i), number(1));
+  CHECK(blocks_left([&](const std::string& key) { land(key, number(1)); }) == 0);
 }

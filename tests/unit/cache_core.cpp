@@ -10,7 +10,6 @@
 #include <thread>
 #include <vector>
 
-#include "../support/allocations.hpp"
 #include "../support/seed.hpp"
 
 namespace hf = holdfast;
@@ -402,35 +401,6 @@ TEST_CASE("an answer says how good it is, whatever it was told before", "[cache]
   c.land(*answer.flight, number(2), at(12s), no_jitter);
   CHECK(c.ask("a", at(13s), answer) == found::hit);
   CHECK(answer.quality == quality::cached);
-}
-
-TEST_CASE("a key takes no memory when nothing is known of it any more", "[cache]") {
-  cache_core c("c", {.max_entries = 10, .max_weight = 10, .ttl = 10s});
-  const auto lead = [&](const std::string& key) {
-    asked a = ask(c, key, at(0s));
-    REQUIRE(a.what == found::lead);
-    return std::move(a.answer.flight);
-  };
-  const auto blocks_left = [&](auto use) {
-    use("a key that is on the heap, for the first time");
-    const auto before = support::live_blocks();
-    for (int i = 0; i < 1000; ++i) use("a key that is on the heap " + std::to_string(i));
-    return support::live_blocks() - before;
-  };
-  CHECK(blocks_left([&](const std::string& key) { c.hand_over(*lead(key)); }) == 0);
-  CHECK(blocks_left([&](const std::string& key) {
-          c.land(*lead(key), failing(verdict::failure), at(0s), no_jitter);
-        }) == 0);
-  CHECK(blocks_left([&](const std::string& key) {
-          c.land(*lead(key), number(1, 11), at(0s), no_jitter);
-        }) == 0);
-  CHECK(blocks_left([&](const std::string& key) {
-          fetch(c, key, number(1), at(0s));
-          c.erase(key);
-        }) == 0);
-  for (int i = 0; i < 10; ++i) c.put("as many as there may be " + std::to_string(i), number(i),
-                                     at(0s), no_jitter);
-  CHECK(blocks_left([&](const std::string& key) { fetch(c, key, number(1), at(0s)); }) == 0);
 }
 
 TEST_CASE("what is kept is destroyed without the lock", "[cache]") {
