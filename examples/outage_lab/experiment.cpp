@@ -10,6 +10,7 @@
 #include <holdfast/testing/load.hpp>
 #include <holdfast/testing/service.hpp>
 #include <holdfast/testing/virtual_time.hpp>
+#include <limits>
 #include <utility>
 
 #include "registry/option_members.hpp"
@@ -38,7 +39,9 @@ hf::service_options completed(hf::service_options o) {
   }
   if (!o.circuit_breaker) o.circuit_breaker.emplace();
   if (!o.throttle) o.throttle = hf::throttle_options{.min_per_second = 1e6};
-  if (!o.load_shedder) o.load_shedder = hf::load_shedder_options{.threshold = 60s};
+  if (!o.load_shedder) {
+    o.load_shedder = hf::load_shedder_options{.minimum_calls = std::numeric_limits<unsigned>::max()};
+  }
   if (!o.chaos) o.chaos.emplace();
   return o;
 }

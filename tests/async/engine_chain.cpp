@@ -190,9 +190,8 @@ TEST_CASE("executors: one of another kind (system_executor; real time)") {
   auto first = asio::co_spawn(
       asio::system_executor(),
       []() -> asio::awaitable<int> {
-        const auto p = hf::pipeline().with(hf::timeout{3ms}).fallback(2);
-        auto r = co_await p(hangs);
-        auto q = co_await p(quick);
+        auto r = co_await hf::pipeline().with(hf::timeout{3ms}).fallback(2)(hangs);
+        auto q = co_await hf::pipeline().with(hf::timeout{20s}).fallback(2)(quick);
         co_return r.value() * 10 + q.value();
       },
       asio::use_future);
