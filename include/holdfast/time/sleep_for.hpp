@@ -13,30 +13,32 @@ namespace holdfast {
 
 namespace detail {
 
-/// What a sleep waits for: a time, or that so much of it has passed.
+/// What a sleep waits for: a `time_point`, or that a `duration` has passed.
+template <class When>
 class wake_time {
  public:
-  explicit wake_time(time_point until) noexcept : until_(until) {}
-  explicit wake_time(duration d) noexcept : for_(d), relative_(true) {}
+  explicit wake_time(When when) noexcept : when_(when) {}
 
   wait_state& wait() noexcept { return wait_; }
   time_point begin(time_service& time) const noexcept {
-    return relative_ ? saturating_add(time.precise_now(), for_) : until_;
+    if constexpr (std::is_same_v<When, duration>) {
+      return saturating_add(time.precise_now(), when_);
+    } else {
+      return when_;
+    }
   }
   void end() noexcept {}
 
  private:
-  time_point until_{};
-  duration for_{};
-  bool relative_ = false;
+  const When when_;
   wait_state wait_;
 };
 
 struct initiate_sleep {
   template <class Handler, class When>
   void operator()(Handler&& handler, When when) const {
-    waiting_operation<std::decay_t<Handler>, wake_time>::start(std::forward<Handler>(handler),
-                                                               when);
+    waiting_operation<std::decay_t<Handler>, wake_time<When>>::start(
+        std::forward<Handler>(handler), when);
   }
 };
 
