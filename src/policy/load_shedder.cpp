@@ -41,8 +41,10 @@ void check_duration(option_faults& faults, std::string_view option, duration val
   }
 }
 
-load_shedder_options validated(load_shedder_options o, const std::string& name,
-                               std::uint64_t largest_window, duration highest_threshold) {
+}  // namespace
+
+load_shedder_options load_shedder_core::validated(load_shedder_options o,
+                                                  const std::string& name) {
   using namespace std::chrono_literals;
   option_faults faults;
   check_duration(faults, "threshold", o.threshold, 1us, highest_threshold);
@@ -56,11 +58,8 @@ load_shedder_options validated(load_shedder_options o, const std::string& name,
   return o;
 }
 
-}  // namespace
-
 load_shedder_core::load_shedder_core(load_shedder_options options)
-    : name_(options.name),
-      options_(validated(std::move(options), name_, largest_window, highest_threshold)) {
+    : name_(options.name), options_(validated(std::move(options), name_)) {
   apply(options_);
 }
 
@@ -74,8 +73,7 @@ void load_shedder_core::apply(const load_shedder_options& o) noexcept {
 }
 
 void load_shedder_core::reconfigure(load_shedder_options options) {
-  load_shedder_options valid =
-      validated(std::move(options), name_, largest_window, highest_threshold);
+  load_shedder_options valid = validated(std::move(options), name_);
   valid.name = name_;
   const std::lock_guard lock(mutex_);
   if (valid.signal != options_.signal) samples_.store(0, std::memory_order_relaxed);

@@ -85,6 +85,7 @@ class load_shedder_core {
   static constexpr duration longest_sample = 10 * highest_threshold;
   static constexpr std::uint64_t largest_window = 50'000;
 
+  static load_shedder_options validated(load_shedder_options o, const std::string& name);
   void judge(time_point now) noexcept;
   void judge_locked(time_point now) noexcept;
   void move_cursor(bool overloaded) noexcept;
