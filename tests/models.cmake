@@ -13,6 +13,7 @@ set(kernels
   detail/cache_core.cpp
   detail/call_ring.cpp
   detail/calls_in_flight.cpp
+  detail/cancellation_scope.cpp
   detail/duration_histogram.cpp
   detail/event_queue.cpp
   detail/failure_window.cpp
@@ -21,10 +22,10 @@ set(kernels
   detail/gcra.cpp
   detail/half_open_probes.cpp
   detail/limiter_core.cpp
+  detail/place.cpp
   detail/resumption.cpp
   detail/sliding_log.cpp
   detail/striped_counts.cpp
-  detail/work_count.cpp
   errc.cpp
   failure.cpp
   invalid_options.cpp

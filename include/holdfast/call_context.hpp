@@ -3,49 +3,58 @@
 #define HOLDFAST_CALL_CONTEXT_HPP
 
 #include <algorithm>
-#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <cstdint>
 #include <holdfast/call_options.hpp>
 #include <holdfast/clock.hpp>
+#include <holdfast/detail/cancellation_scope.hpp>
 #include <holdfast/detail/deadline_alarm.hpp>
+#include <holdfast/detail/deadline_scope.hpp>
+#include <holdfast/detail/place.hpp>
 #include <holdfast/time/time_service.hpp>
+#include <memory>
 #include <string_view>
 #include <utility>
 
 namespace holdfast {
 
 namespace detail {
-/// Why an operation's signal was emitted.
-enum class cancel_reason : std::uint8_t { none, deadline, caller };
-struct context_token_access;
+class attempt_context;
+class context_initiation_base;
+class operation;
 class rate_limiter_layer;
+struct signal_listener;
+struct release_listener {
+  void operator()(signal_listener*) const noexcept;
+};
 }  // namespace detail
 
 struct context_token;
 
 /// What a protected call may know, and how it lets itself be cancelled.
 ///
-/// A call that takes `call_context&` promises to await its own operations with `token()` (or with
-/// `slot()` bound to them): that is how a timeout reaches them without a coroutine chain of its
-/// own. Pass the context to nested pipelines as their parent.
+/// A call that takes `call_context&` promises to await its own operations with `token()`: that is
+/// how a timeout reaches them without a coroutine chain of its own. Pass the context to nested
+/// pipelines as their parent. Any number of operations may be under way through one context.
 /// A call that only wants to read takes `const call_context&` instead; it is cancelled like any
 /// other awaitable.
 ///
-/// Thread safety: used on the call's executor only. Lives until the call has ended.
+/// Thread safety: operations may be started through `token()`, and `cancelled()` asked, from any
+/// thread that the call has gone to; the rest is for one thread at a time. Lives until the call has
+/// ended.
 class call_context {
  public:
   call_context(const call_context&) = delete;
   call_context& operator=(const call_context&) = delete;
 
   /// The earliest deadline of all timeouts around this attempt and of the caller; `never` if none.
-  time_point deadline() const noexcept { return deadline_; }
+  time_point deadline() const noexcept { return limit.at; }
 
   /// The time left until the deadline: zero once it has passed, `duration::max()` without one.
   duration remaining() const noexcept;
 
   /// The time of the operation's execution context: virtual in a test.
-  time_point now() const noexcept { return time_->precise_now(); }
+  time_point now() const noexcept { return place_->time().precise_now(); }
 
   /// The number of this attempt, from 1.
   unsigned attempt() const noexcept { return attempt_; }
@@ -81,71 +90,49 @@ class call_context {
   /// For the library: the options that name the tenant and the session; may be null.
   const call_options* caller() const noexcept { return caller_; }
 
-  /// Whether the attempt was asked to stop, by a timeout or by the caller.
+  /// Whether the attempt is over: a timeout or the caller has asked it to stop. It stays so.
   bool cancelled() const noexcept {
-    if (unarmed_ && now() >= deadline_) reason_ = detail::cancel_reason::deadline;
-    return reason_ != detail::cancel_reason::none;
+    if (unarmed_ && limit.at <= now()) scope_.note(detail::cancel_reason::deadline, {});
+    return scope_.reason() != detail::cancel_reason::none;
   }
 
-  /// The completion token for the call's operations: `co_await op(ctx.token())`. As cheap as
-  /// `asio::deferred`; the operation ends with `operation_aborted` when the attempt is cancelled.
+  /// The completion token for the call's operations: `co_await op(ctx.token())`. As
+  /// `asio::deferred`; the operation ends with `operation_aborted` when the attempt is cancelled, or
+  /// if it has been already. It also hears the cancellation slot that its handler brings, so that
+  /// `a(ctx) || b(ctx)` works.
   context_token token() noexcept;
 
-  /// The slot that the token binds: for operations that take a slot directly. It holds the handler
-  /// of one operation at a time and hears timeouts; the caller's own cancellation reaches the
-  /// operation through the token only.
-  asio::cancellation_slot slot() {
-    if (unarmed_) {
-      unarmed_->start(*time_, deadline_);  // may throw: it is to be armed the next time, then
-      unarmed_ = nullptr;
-    }
-    return signal_.slot();
-  }
+  /// A slot for one operation that takes a slot directly. It hears what is cancelled while the
+  /// operation is under way; unlike with `token()`, an operation that starts afterwards goes on.
+  asio::cancellation_slot slot();
 
  protected:
-  explicit call_context(time_service& time) noexcept : time_(&time) {}
+  explicit call_context(const detail::place& where) noexcept : place_(&where) {}
   ~call_context() = default;
 
-  /// Emits the one signal of the scope. The first reason stays, but the caller's overrules all.
-  void cancel(detail::cancel_reason why, asio::cancellation_type_t type) {
-    if (reason_ == detail::cancel_reason::none || why == detail::cancel_reason::caller) {
-      reason_ = why;
-    }
-    signal_.emit(type);
-  }
-
-  /// Passes the cancellation of an outer scope on to this one.
-  struct forward_cancellation {
-    call_context* to;
-    void operator()(asio::cancellation_type_t type) const {
-      to->cancel(detail::cancel_reason::caller, type);
-    }
-  };
-
-  /// Connects the slot of the coroutine that is about to be suspended, which Asio clears again on
-  /// its resumption.
-  void listen_to(asio::cancellation_slot outer) {
-    if (outer.is_connected()) outer.emplace<forward_cancellation>(this);
-  }
-
-  friend struct detail::context_token_access;
+  friend class detail::attempt_context;
+  friend class detail::context_initiation_base;
+  friend class detail::operation;
   friend class detail::rate_limiter_layer;
 
   static constexpr std::uint64_t unsettled = ~std::uint64_t{0};
   static constexpr std::uint64_t most_settled = unsettled / 4;
 
-  time_service* time_;
-  time_point deadline_ = never;
-  asio::cancellation_signal signal_;
-  /// The alarm of the deadline, until somebody can hear it: a call that never waits never arms it.
+  const detail::place* place_;
+  mutable detail::cancellation_scope scope_;
+  /// The alarm of the deadline, until something can hear it: a call that never waits never arms it.
   detail::deadline_alarm* unarmed_ = nullptr;
+  /// Whether anything was linked to the scope, or armed.
+  bool used_ = false;
+  unsigned attempt_ = 0;
+  holdfast::priority priority_ = holdfast::priority::normal;
+  std::unique_ptr<detail::signal_listener, detail::release_listener> slot_;  // see `slot()`
   const tag_set* tags_ = nullptr;
   std::uint64_t settled_ = unsettled;
   /// The options, of this operation or of one around it, that name the tenant and the session.
   const call_options* caller_ = nullptr;
-  unsigned attempt_ = 0;
-  holdfast::priority priority_ = holdfast::priority::normal;
-  mutable detail::cancel_reason reason_ = detail::cancel_reason::none;  // see `cancelled`
+  /// The deadline in force, and what happens at it.
+  detail::deadline_scope limit;
 };
 
 }  // namespace holdfast

@@ -1,91 +1,113 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <deque>
 #include <holdfast/detail/deadline_alarm.hpp>
+#include <holdfast/detail/place.hpp>
 #include <holdfast/detail/resumption.hpp>
-#include <holdfast/detail/service_cache.hpp>
 #include <holdfast/detail/sync.hpp>
+#include <memory>
+#include <mutex>
+#include <new>
+
+#include "thread_store.hpp"
 
 namespace holdfast::detail {
 
+/// The timer of an alarm at a strand. Freed when neither the alarm nor a function that was posted to
+/// the strand refers to it.
 class deadline_alarm::block : public timer_entry {
  public:
-  block() noexcept : timer_entry(&on_timer, [](timer_entry&) noexcept {}) {}
+  block(deadline_alarm& alarm, const asio::any_io_executor& strand)
+      : timer_entry(&post_ring, &on_shutdown, &claim_block), executor_(strand), alarm_(&alarm) {
+    memory_.reserve(post_memory::blocks_for(executor_));
+  }
 
-  // Written by the attempt's executor, read there by the posted ring; after the block has been
-  // handed to another attempt a late ring reads it from elsewhere, and finds it changed.
-  sync::atomic<std::uint64_t> generation{0};
-  asio::any_io_executor executor;
-  deadline_alarm* alarm = nullptr;
-  post_memory memory;  // for the ring, which nobody could be told had no memory
-  block* next_free = nullptr;
+  static void* operator new(std::size_t) {
+    void* const p = store::take();
+    if (!p) throw std::bad_alloc();
+    return p;
+  }
+  static void operator delete(void* p) noexcept { store::give_back(p); }
+
+  /// Cuts the block from its alarm.
+  void forget_alarm() noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      alarm_ = nullptr;
+      if (posted_) return;
+    }
+    delete this;
+  }
 
  private:
-  // Under the time service's lock, which `stop` takes too: the attempt is still there.
-  static void on_timer(timer_entry& timer) noexcept {
+  struct memory_of_blocks;
+  static constexpr std::size_t size = 192;
+  using store = thread_store<memory_of_blocks, size>;
+
+  static bool claim_block(timer_entry& timer) noexcept {
     auto& self = static_cast<block&>(timer);
-    const auto armed = self.generation.load(std::memory_order_relaxed);
-    resumption ring(self.executor, [&self, armed] {
-      if (self.generation.load(std::memory_order_relaxed) == armed) self.alarm->ring();
+    const std::lock_guard lock(self.mutex_);
+    self.posted_ = true;
+    return true;
+  }
+
+  static void post_ring(timer_entry& timer) noexcept {
+    struct end_post {
+      void operator()(block* b) const noexcept { b->end_post(); }
+    };
+    auto& b = static_cast<block&>(timer);
+    post_memory memory = std::move(b.memory_);
+    resumption ring(b.executor_, [self = std::unique_ptr<block, end_post>(&b)] {
+      self->ring_on_strand();
     });
-    ring.reserve(std::move(self.memory));
+    ring.reserve(std::move(memory));
     ring.post();
   }
-};
 
-namespace {
+  static void on_shutdown(timer_entry&) noexcept {}
 
-/// Keeps the blocks of one execution context.
-class block_pool final : public asio::execution_context::service {
- public:
-  using key_type = block_pool;
-  static asio::execution_context::id id;
-
-  explicit block_pool(asio::execution_context& context) : service(context) {}
-  ~block_pool() { service_epoch.fetch_add(1, std::memory_order_relaxed); }
-
-  deadline_alarm::block& take() {
-    const std::lock_guard lock(mutex_);
-    if (!free_) free_ = &blocks_.emplace_back();
-    auto& b = *free_;
-    b.memory.reserve(post_memory::most_blocks);
-    free_ = b.next_free;
-    return b;
+  void end_post() noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      posted_ = false;
+      if (alarm_) return;
+    }
+    delete this;
   }
 
-  void give_back(deadline_alarm::block& b) noexcept {
-    const std::lock_guard lock(mutex_);
-    b.next_free = free_;
-    free_ = &b;
+  void ring_on_strand() noexcept {
+    deadline_alarm* claimed = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      if (alarm_ && alarm_->claim_ring()) claimed = alarm_;
+    }
+    if (claimed) claimed->ring();
   }
 
- private:
-  void shutdown() noexcept override {}
-
-  sync::mutex mutex_;
-  deadline_alarm::block* free_ = nullptr;
-  std::deque<deadline_alarm::block> blocks_;
+  asio::any_io_executor executor_;
+  post_memory memory_;  // for the ring, which cannot be told that there is none
+  sync::short_mutex mutex_;
+  deadline_alarm* alarm_;  // null once the alarm has been stopped
+  bool posted_ = false;  // claimed, and the function has not been destroyed yet
 };
 
-asio::execution_context::id block_pool::id;
-
-}  // namespace
-
-void deadline_alarm::start_on(const asio::any_io_executor& strand, time_service& time,
-                              time_point deadline) {
-  auto& b = service_cache<block_pool>::get(time.context()).take();
-  b.executor = strand;
-  b.alarm = this;
-  remote_ = &b;
-  time.arm(b, deadline);
+void deadline_alarm::start(const place& where, time_point when) {
+  stop();
+  if (where.serialised_by() == affinity::strand) {
+    static_assert(sizeof(block) <= 192);
+    auto b = std::make_unique<block>(*this, where.executor());
+    where.time().arm(*b, when);
+    block_ = b.release();
+  } else {
+    where.time().arm(*this, when);
+  }
+  where_ = &where;
 }
 
-void deadline_alarm::stop_remote(time_service& time) noexcept {
-  auto& b = *std::exchange(remote_, nullptr);
-  time.disarm(b);
-  b.generation.fetch_add(1, std::memory_order_relaxed);
-  // Not kept: it may hold the last reference to a user's strand.
-  b.executor = {};
-  service_cache<block_pool>::get(time.context()).give_back(b);
+void deadline_alarm::stop_armed() noexcept {
+  auto& time = std::exchange(where_, nullptr)->time();
+  if (!block_) return time.disarm(*this);
+  block* const b = std::exchange(block_, nullptr);
+  time.disarm(*b);
+  b->forget_alarm();
 }
 
 }  // namespace holdfast::detail

@@ -1,21 +1,56 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <holdfast/detail/hedge_race.hpp>
 #include <holdfast/ledger.hpp>
 #include <new>
 
 namespace holdfast::detail {
 
-race_base::race_base(operation& op, hedge_core& core, const asio::any_io_executor& over,
-                     bool records)
+namespace {
+
+/// A strand of the race's own over the executor.
+asio::any_io_executor own_strand(const asio::any_io_executor& executor) {
+  // Of the concrete type, which fits into an any_io_executor: copies of it then allocate nothing.
+  if (const auto* io = executor.target<asio::io_context::executor_type>()) {
+    return asio::make_strand(*io);
+  }
+  if (const auto* pool = executor.target<asio::thread_pool::executor_type>()) {
+    return asio::make_strand(*pool);
+  }
+  return asio::make_strand(executor);
+}
+
+}  // namespace
+
+race_base::race_base(operation& op, hedge_core& core, bool records)
     : op_(op),
       time_(op.time()),
       core_(core),
       rules_(core.current()),
-      own_strand_(op.serialised_by == affinity::none),
-      executor_(own_strand_ ? detail::own_strand(over) : over),
+      own_strand_(!op.home.serial()),
+      executor_(own_strand_ ? asio::any_io_executor(own_strand(op.home.executor()))
+                            : op.home.executor()),
+      home_(executor_),
       plan_(hedging() ? 1 + rules_->options.max_hedges : 1),
+      caller_(*this,
+              [](scope_listener& l, asio::cancellation_type_t) {
+                static_cast<listener&>(l).race.cancel_for_caller();
+              }),
       records_(records) {}
+
+race_base::~race_base() {
+  deadline_alarm::stop();
+  forget_caller();
+}
+
+void race_base::forget_caller() noexcept {
+  if (!caller_.scope) return;
+  auto& scope = *caller_.scope;
+  const cancellation_scope::entry in(scope);
+  if (caller_.scope) scope.unlink(caller_);
+}
 
 bool race_base::hedging() const noexcept {
   return op_.options.idempotent || rules_->options.hedge_non_idempotent;
@@ -29,8 +64,12 @@ void race_base::begin(resumption& waiter) {
     cancel_memory_.reserve(post_memory::blocks_for(executor_));
   }
   // In a context that one thread runs, resuming on the spot is the way out without memory.
-  if (serialised_by() != affinity::context) waiter.reserve();
+  if (home_.serialised_by() != affinity::context) waiter.reserve();
   waiter_ = std::move(waiter);
+  {
+    const cancellation_scope::entry in(op_.scope());
+    op_.scope().link(caller_);
+  }
   if (!own_strand_) return start();
   try {
     starts.dispatch();
@@ -89,22 +128,21 @@ void race_base::start_next() {
 }
 
 void race_base::arm() try {
-  deadline_alarm::stop(time_);
-  const time_point due = saturating_add(time_.precise_now(), delay_);
-  if (serialised_by() == affinity::context) {
-    deadline_alarm::start(time_, due);
-  } else {
-    deadline_alarm::start_on(executor_, time_, due);
-  }
+  deadline_alarm::start(home_, saturating_add(time_.precise_now(), delay_));
 } catch (const std::bad_alloc&) {
   plan_.start_no_more();  // the attempts that run are enough
 }
 
-void race_base::ring() try {
-  // A new chain starts at once only from within its executor, and a timer may be anywhere.
-  asio::dispatch(executor_, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (self && self->plan_.running() > 0 && self->plan_.may_start()) self->start_hedge();
+bool race_base::claim_ring() noexcept {
+  ringing_ = weak_from_this().lock();
+  return ringing_ != nullptr;
+}
+
+void race_base::ring() noexcept try {
+  const auto self = std::move(ringing_);
+  // A new chain starts in place only from within its executor, and a timer may be anywhere.
+  asio::dispatch(executor_, [self] {
+    if (self->plan_.running() > 0 && self->plan_.may_start()) self->start_hedge();
   });
 } catch (const std::bad_alloc&) {
   // Without a hedge, then.
@@ -125,7 +163,7 @@ void race_base::ended(unsigned attempt, bool may_resume_inline, std::exception_p
   const bool again = plan_.end(attempt, v);
   record(attempt, v);
   if (plan_.settled() && !lost) {
-    deadline_alarm::stop(time_);
+    deadline_alarm::stop();
     stop_losers();
   }
   if (again && start_hedge()) return;
@@ -147,21 +185,24 @@ void race_base::cancel() {
   if (cancelled_) return;
   cancelled_ = true;
   plan_.settle();
-  deadline_alarm::stop(time_);
+  deadline_alarm::stop();
   stop_losers();
 }
 
 void race_base::finish(bool may_resume_inline) {
   // A loser may have ended while it was being stopped, and this with it.
   if (std::exchange(finished_, true)) return;
-  deadline_alarm::stop(time_);
+  deadline_alarm::stop();
   const unsigned chosen = plan_.chosen().value_or(0);
   if (chosen > 0 && plan_.answered()) core_.count_win();
   deliver(chosen, plan_.started());
+  forget_caller();
   resumption waiter = std::move(waiter_);
   if (!waiter) return;
-  if (serialised_by() != affinity::context) {
+  if (home_.serialised_by() != affinity::context) {
     waiter.post();
+  } else if (op_.home.within_chain()) {
+    waiter.dispatch_or_resume();
   } else if (may_resume_inline) {
     waiter.resume();
   } else {

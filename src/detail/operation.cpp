@@ -1,56 +1,136 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <algorithm>
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/system/errc.hpp>
+#include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/operation.hpp>
 #include <holdfast/ledger.hpp>
+#include <memory>
+#include <mutex>
 #include <new>
 
 namespace holdfast {
 
-duration call_context::remaining() const noexcept {
-  if (deadline_ == never) return duration::max();
-  return std::max(deadline_ - now(), duration::zero());
-}
-
 namespace detail {
 
-void operation::open() {
-  if (options.parent) {
-    limit.at = std::min(limit.at, options.parent->deadline());
-    if (!tags_) tags_ = options.parent->tags();
-    if (options.tenant.empty() && options.session == 0) caller_ = options.parent->caller();
-    if (!options.priority) priority_ = options.parent->priority();
-    options.parent->slot().emplace<forward_cancellation>(this);
+/// A wait of the operation, which hears its scope.
+struct operation::suspension : scope_listener {
+  suspension() noexcept
+      : scope_listener([](scope_listener& l, asio::cancellation_type_t) {
+          static_cast<suspension&>(l).place.wait.cancel();
+        }) {}
+  turn place;
+};
+
+/// The operation as a part of the call in which it is nested: hears the call's scope.
+struct operation::parent_link : scope_listener {
+  /// Outlives the operation while a cancellation is on its way to another place.
+  struct remote {
+    sync::short_mutex mutex;
+    operation* child;
+  };
+
+  parent_link(operation& op, call_context& p)
+      : scope_listener(&on_told), child(op), parent(p) {
+    if (child.home.serial() && !child.home.same_as(*parent.place_)) {
+      elsewhere = std::make_shared<remote>();
+      elsewhere->child = &child;
+    }
+    const cancellation_scope::entry in(parent.scope_);
+    parent.scope_.link(*this);
+  }
+  ~parent_link() {
+    if (elsewhere) {
+      const std::lock_guard lock(elsewhere->mutex);
+      elsewhere->child = nullptr;
+    }
+    if (!scope) return;
+    const cancellation_scope::entry in(parent.scope_);
+    if (scope) scope->unlink(*this);
+  }
+
+  static void on_told(scope_listener& listener, asio::cancellation_type_t type) {
+    auto& self = static_cast<parent_link&>(listener);
+    const auto why = self.scope->reason();
+    if (!self.elsewhere) return self.child.scope_.ring(why, type);
+    self.child.home.execute(true, [to = self.elsewhere, why, type] {
+      operation* rung = nullptr;
+      {
+        const std::lock_guard lock(to->mutex);
+        if (to->child && to->child->scope_.begin_ring(why, type)) rung = to->child;
+      }
+      if (rung) rung->scope_.finish_ring();
+    });
+  }
+
+  operation& child;
+  call_context& parent;
+  std::shared_ptr<remote> elsewhere;
+};
+
+template <class T>
+void operation::deleter<T>::operator()(T* p) const noexcept {
+  delete p;
+}
+template struct operation::deleter<operation::suspension>;
+template struct operation::deleter<operation::parent_link>;
+
+void operation::inherit() {
+  if (call_context* const parent = options.parent) {
+    if (parent->limit.at < limit.at) {
+      limit.at = parent->limit.at;
+      limit.code = parent->limit.code;
+      limit.emits = parent->limit.emits;
+    }
+    limit.detach_at = parent->limit.detach_at;
+    limit.detach = parent->limit.detach;
+    if (!tags_) tags_ = parent->tags();
+    if (options.tenant.empty() && options.session == 0) caller_ = parent->caller();
+    if (!options.priority) priority_ = parent->priority();
+    used_ = true;
+    parent_.reset(new parent_link(*this, *parent));
   }
   if (options.ledger && !options.is_link) options.ledger->begin();
 }
 
+void operation::reopen_scope() noexcept {
+  slot_.reset();
+  scope_.reopen();
+}
+
+void operation::close_scope() noexcept {
+  used_ = false;
+  disarm();
+  parent_.reset();
+  scope_.close();
+}
+
 // Not inline: it would be so in every layer that asks.
-void operation::read_time() const noexcept { now_ = time_->now(); }
+void operation::read_time() const noexcept { now_ = time().now(); }
 
 bool operation::refuse_late() noexcept {
   return refuse({.code = errc::deadline_too_near});
 }
 
-void operation::ring() { cancel(cancel_reason::deadline, asio::cancellation_type::all); }
-
 turn& operation::prepare_wait() {
-  if (!turn_) turn_.reset(new turn);
-  turn_->wait.prepare(*time_, signal_.slot());
-  return *turn_;
+  if (!waits_) waits_.reset(new suspension);
+  waits_->told = 0;
+  scope_.reopen();  // the deadline that ended the last attempt does not end the wait for the next
+  waits_->place.wait.prepare(time(), {});
+  return waits_->place;
 }
-
-// Not inline: few operations wait.
-void operation::delete_turn::operator()(turn* t) const noexcept { delete t; }
 
 asio::awaitable<void> operation::wait(operation& op) {
   co_await asio::async_initiate<const asio::deferred_t, void()>(
       [&op](auto handler) {
-        wait_state& wait = op.turn_->wait;
+        suspension& s = *op.waits_;
+        wait_state& wait = s.place.wait;
         try {
           op.listen_to(asio::get_associated_cancellation_slot(handler));
+          // In this order: from its start on the wait may end, on another thread.
+          const cancellation_scope::entry in(op.scope_);
+          op.scope_.link(s);
           wait.start(op.wait_until, std::move(handler));
         } catch (...) {
           // Out of here it would leave the context's `run`, and nobody would be told.
@@ -62,22 +142,33 @@ asio::awaitable<void> operation::wait(operation& op) {
 }
 
 wait_end operation::finish_wait() {
-  const wait_end end = turn_->wait.finish();
+  if (waits_->scope) {
+    const cancellation_scope::entry in(scope_);
+    scope_.unlink(*waits_);
+  }
+  const wait_end end = waits_->place.wait.finish();
   if (end == wait_end::failed) throw std::bad_alloc();
-  return end != wait_end::granted && caller_cancelled() ? wait_end::cancelled : end;
+  if (end == wait_end::granted) return end;
+  // Cancelled by the deadline of the call in which it is nested, it has elapsed.
+  return caller_cancelled() ? wait_end::cancelled : wait_end::elapsed;
 }
 
 void operation::attribute(failure& f) const noexcept {
   if (f.code() != boost::system::errc::operation_canceled) return;
   if (caller_cancelled()) {
     f = failure(errc::cancelled);
-  } else if (reason_ == cancel_reason::deadline) {
+  } else if (scope_.reason() == cancel_reason::deadline) {
     f = timeout_failure();
   }
 }
 
+failure operation::left_failure() const {
+  const errc code = limit.at < limit.detach_at ? limit.detach->code : limit.code;
+  return failure(code, policy_kind::timeout, {});
+}
+
 void operation::attribute_timeout(failure& f) const noexcept {
-  if (f.code() == errc::total_timeout && timed() && time_->precise_now() >= limit.at) {
+  if (f.code() == errc::total_timeout && timed() && time().precise_now() >= limit.at) {
     f = timeout_failure();
   }
 }
@@ -91,11 +182,11 @@ void operation::record_attempt(unsigned attempt, time_point started, verdict v,
                           .refused_by = policy_kind::none,
                           .policy_name = {},
                           .started = started,
-                          .took = time_->precise_now() - started});
+                          .took = time().precise_now() - started});
 }
 
 void operation::record_link(time_point started, verdict v, const failure* f) noexcept {
-  options.ledger->leave_link(started, time_->precise_now() - started, v,
+  options.ledger->leave_link(started, time().precise_now() - started, v,
                              f ? f->code() : boost::system::error_code());
 }
 
@@ -107,7 +198,7 @@ void operation::record_refusal() noexcept {
        .code = make_error_code(refused.code),
        .refused_by = refused.policy,
        .policy_name = refused.policy_name ? short_name(*refused.policy_name) : short_name(),
-       .started = time_->precise_now(),
+       .started = time().precise_now(),
        .took = duration::zero()});
 }
 

@@ -5,6 +5,7 @@
 #include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <holdfast/detail/home.hpp>
 #include <holdfast/detail/resumption.hpp>
 #include <new>
 
@@ -66,11 +67,18 @@ bool with_known(const asio::any_io_executor& executor, Use use) {
          try_as.template operator()<asio::strand<pool_executor>>(2);
 }
 
+/// The executor that a function for `executor` is handed to in the end: the target of a parked
+/// chain's, or itself.
+const asio::any_io_executor& handed_to(const asio::any_io_executor& executor) noexcept {
+  const auto* const chain = executor.target<home_executor>();
+  return chain ? handed_to(chain->where().executor()) : executor;
+}
+
 }  // namespace
 
 unsigned post_memory::blocks_for(const asio::any_io_executor& executor) noexcept {
   unsigned wanted = 0;
-  with_known(executor, [&](const auto&, unsigned blocks) { wanted = blocks; });
+  with_known(handed_to(executor), [&](const auto&, unsigned blocks) { wanted = blocks; });
   return wanted;
 }
 
@@ -84,27 +92,50 @@ void post_memory::allocate(unsigned blocks) {
 
 void post_memory::free(void* b) noexcept { store::give_back(b); }
 
-template <class... Requirement>
-bool resumption::hand_over(const asio::any_io_executor& executor, Requirement... blocking) {
-  return with_known(executor, [&](const auto& known, unsigned blocks) {
+bool resumption::hand_over(const asio::any_io_executor& executor, bool later) {
+  const auto* const chain = executor.target<home_executor>();
+  const auto& target = chain ? chain->where().executor() : executor;
+  return with_known(target, [&](const auto& known, unsigned blocks) {
     memory_.reserve(blocks);
     resumption handler(std::move(*this));
     post_memory memory = std::move(handler.memory_);
     resumption last;  // keeps the pins until the handler has been handed over
     last.pins_ = std::exchange(handler.pins_, nullptr);
-    asio::require(known, asio::execution::allocator(block_allocator<void>(memory)), blocking...)
-        .execute(resumes{std::move(handler)});
+    const auto submit = [&](bool never, auto function) {
+      const auto with_memory =
+          asio::require(known, asio::execution::allocator(block_allocator<void>(memory)));
+      if (never) {
+        asio::require(with_memory, asio::execution::blocking.never).execute(std::move(function));
+      } else {
+        with_memory.execute(std::move(function));
+      }
+    };
+    if (chain) {
+      chain->execute(resumes{std::move(handler)}, later, submit);
+    } else {
+      submit(later, resumes{std::move(handler)});
+    }
   });
 }
 
+void resumption::reserve_at_any_cost() noexcept {
+  for (unsigned looks = 0;; ++looks) {
+    try {
+      return reserve();
+    } catch (const std::bad_alloc&) {
+      sync::relax(looks);
+    }
+  }
+}
+
 void resumption::post() {
-  if (hand_over(actions_->executor(buffer_), asio::execution::blocking.never)) return;
+  if (hand_over(actions_->executor(buffer_), true)) return;
   resumption self(std::move(*this));
   self.actions_->post(self.buffer_);
 }
 
 void resumption::dispatch() {
-  if (hand_over(actions_->executor(buffer_))) return;
+  if (hand_over(actions_->executor(buffer_), false)) return;
   resumption self(std::move(*this));
   self.actions_->dispatch(self.buffer_);
 }

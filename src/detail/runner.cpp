@@ -1,13 +1,29 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/runner.hpp>
-#include <new>
 
 namespace holdfast::detail {
+
+namespace {
+
+// How long until a chain that may be away is looked at again: longer than any handler holds the
+// executor of an operation that has completed.
+constexpr duration second_look = std::chrono::milliseconds(2);
+
+}  // namespace
+
+void attempt_context::begin(operation& op, unsigned attempt) {
+  operation_ = &op;
+  settled_ = unsettled;
+  limit = op.limit;
+  attempt_ = attempt;
+  tags_ = op.tags();
+  caller_ = op.caller();
+  priority_ = op.priority();
+  if (limit.detach) keep_identity();
+}
 
 void attempt_context::keep_identity() {
   if (tags_) tags_ = &kept_tags_.emplace(*tags_);
@@ -19,220 +35,227 @@ void attempt_context::keep_identity() {
   caller_ = &kept.options;
 }
 
-runner_base::runner_base(time_service& time, asio::any_io_executor executor, affinity serialised_by,
-                         bool reused)
-    : context(time),
-      time_(time),
-      executor_(std::move(executor)),
-      serialised_by_(serialised_by),
-      work_(executor_),
-      reused_(reused && work_.known()) {}
-
 void runner_base::spawn(asio::awaitable<void> chain) {
-  // Goes with the chain, and after it. A chain that is destroyed before its first line has not come
-  // to its guard: the operation that waits for it must go with it all the same.
-  struct end_of_chain {
-    explicit end_of_chain(std::shared_ptr<runner_base> r) noexcept : self(std::move(r)) {}
-    end_of_chain(end_of_chain&&) noexcept = default;
-    ~end_of_chain() {
-      if (self) self->waiter_.drop();
-    }
-    void operator()(const std::exception_ptr&) const noexcept {}
-    std::shared_ptr<runner_base> self;
-  };
-  // A handler without an executor of its own: the chain then counts as exactly one piece of work,
-  // which `parked` and `launch` take back and return.
-  asio::co_spawn(
-      executor_, std::move(chain),
-      asio::bind_cancellation_slot(signal_.slot(), end_of_chain(shared_from_this())));
+  // On no executor: nothing of the user's is in it yet.
+  close();
+  asio::co_spawn(asio::any_io_executor(home_executor(*this)), std::move(chain),
+                 asio::bind_cancellation_slot(signal_.slot(), [](const std::exception_ptr&) {}));
+  close(false);
+  references_when_parked_ = references() - 1;  // without that of the pool
 }
 
-void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption& waiter) {
-  // A new chain on an executor that runs nothing inline has yet to come to its parking place; what
-  // is handed to the executor now comes after that.
-  const bool elsewhere = serialised_by_ == affinity::none || !parked_;
-  resumption begins;
-  if (elsewhere) {
-    begins = resumption(executor_, [self = shared_from_this()] { self->begin(); });
-    begins.reserve();
-  }
+bool runner_base::move_to(const place& target) {
+  if (where().same_as(target)) return true;
+  if (references() != references_when_parked_ && parked_) return false;
+  home::move_to(target.executor());
+  return true;
+}
+
+void runner_base::dismiss() noexcept {
+  const home_executor alive(*this);
+  close();
+  parked_.drop();
+}
+
+void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption& waiter,
+                         cancellation_scope* outer) {
   // In a context that one thread runs, resuming on the spot is the way out without memory.
-  if (serialised_by_ != affinity::context) waiter.reserve();
-  if (serialised_by_ == affinity::none) {
-    cancel_memory_.reserve(post_memory::blocks_for(executor_));
-  }
+  if (where().serialised_by() != affinity::context) waiter.reserve();
   limit_ = limit;
+  deadline_rung_.store(false, std::memory_order_relaxed);
+  leave_at_ = limit.detach ? saturating_add(limit.detach_at, limit.detach->grace) : never;
   sink_ = &sink;
+  sink.chain = this;
   waiter_ = std::move(waiter);
-  if (reused_) work_.up();
-  if (!elsewhere) return begin();
-  try {
-    // Once it has been handed over, the operation may end at any moment, on another thread.
-    begins.dispatch();
-  } catch (...) {  // on an executor of the user's
-    if (reused_) work_.down();
-    sink_ = nullptr;
-    waiter = std::move(waiter_);
-    throw;
+  begin_job();
+  phase_ = phase::running;
+  if (outer) {
+    const cancellation_scope::entry in(*outer);
+    link_.told = 0;
+    outer->link(link_);
   }
-}
-
-void runner_base::begin() noexcept {
-  launching_ = true;
-  resume_chain();
-  launching_ = false;
-}
-
-void runner_base::resume_chain() noexcept {
-  try {
-    parked_.resume();
-  } catch (const std::bad_alloc&) {
-    // The chain has ended, and Asio had no memory to tell its handler, which does nothing.
-  }
-}
-
-void runner_base::parked() {
-  if (withdrawn_) return resume_chain();
-  if (reused_) work_.down();
-  if (std::exchange(fresh_, false)) return;
-  deliver();
+  auto go = [this] { parked_.resume(); };
+  run(go);
 }
 
 void runner_base::attempt_started() {
-  job_.fetch_add(1, std::memory_order_relaxed);
-  if (limit_.at != never) arm(limit_.at);
+  launch_turn_ = turn();
+  chain_.told = 0;
+  context.scope().link(chain_);
+  arm();
+}
+
+void runner_base::post_home() {
+  struct comes_home {
+    explicit comes_home(runner_base& r) noexcept : runner(&r) {}
+    comes_home(comes_home&& other) noexcept : runner(std::exchange(other.runner, nullptr)) {}
+    ~comes_home() {
+      if (runner) runner->parked_.drop();
+    }
+    void operator()() {
+      runner_base& r = *std::exchange(runner, nullptr);
+      auto go = [&r] { r.parked_.resume(); };
+      r.run(go);
+    }
+    runner_base* runner;
+  };
+  resumption way(where().executor(), comes_home(*this));
+  way.reserve_at_any_cost();
+  way.post();
 }
 
 void runner_base::attempt_ended() noexcept {
-  job_.fetch_add(1, std::memory_order_relaxed);
-  deadline_alarm::stop(time_);
-  in_grace_ = false;
-  context.report_cost();
-  sink_ = nullptr;
-  if (detached_) {
-    detached_->running.fetch_sub(1, std::memory_order_relaxed);
-    detached_.reset();
+  deadline_alarm::stop();
+  auto& scope = context.scope();
+  scope.unlink(chain_);
+  if (sink_) {
+    sink_->cancelled = scope.reason();
+    sink_->chain = nullptr;
   }
+  unlink();
+  context.report_cost();
+  context.end();
+  sink_ = nullptr;
+  kept_ = 0;
+  look_at_ = never;
+  end_left();
 }
 
 void runner_base::deliver() {
+  if (phase_ == phase::parked) return;  // for the first time
   keep_alive_.reset();
   resumption waiter = std::move(waiter_);
-  // Inline only where that neither nests in the waiter's own suspension nor holds our strand.
-  const bool inline_ = reused_ && serialised_by_ == affinity::context && !launching_;
-  if (reused_) recycle();
+  // Inline only if that does not nest in the waiter's own suspension.
+  const bool nested = turn() == launch_turn_;
+  const bool through_executor = where().within_chain();
+  phase_ = phase::parked;
+  context.scope().release();
+  recycle();
   if (!waiter) return;
-  if (inline_) {
-    waiter.resume();
-  } else if (serialised_by_ == affinity::context) {
+  if (nested) {
     waiter.post_or_resume();
+  } else if (through_executor) {
+    waiter.dispatch_or_resume();
   } else {
-    waiter.post();
+    waiter.resume();
   }
 }
 
-void runner_base::arm(time_point deadline) {
-  if (serialised_by_ == affinity::context) {
-    deadline_alarm::start(time_, deadline);
-  } else {
-    deadline_alarm::start_on(executor_, time_, deadline);
-  }
+void runner_base::dropped() noexcept {
+  deadline_alarm::stop();
+  unlink();
+  end_left();
+  waiter_.drop();
 }
 
-void runner_base::ring() {
-  if (!in_grace_) {
-    if (sink_) sink_->timed_out = true;
-    context.cancel_attempt(signal_, cancel_reason::deadline);
-    if (!limit_.detach || !waiter_) return;
-    in_grace_ = true;
-    const time_point leave_at = saturating_add(limit_.detach_at, limit_.detach->grace);
-    if (leave_at > time_.precise_now()) {
-      deadline_alarm::stop(time_);
-      try {
-        return arm(leave_at);
-      } catch (const std::bad_alloc&) {
-        // No grace, then: nobody would end it.
-      }
+void runner_base::end_left() noexcept {
+  if (phase_ != phase::left) return;
+  phase_ = phase::running;
+  detached_.end();
+  where().work_finished();
+}
+
+void runner_base::unlink() noexcept {
+  if (!link_.scope) return;
+  auto& outer = *link_.scope;
+  const cancellation_scope::entry in(outer);
+  if (link_.scope) outer.unlink(link_);
+}
+
+void runner_base::on_outer(scope_listener& link, asio::cancellation_type_t type) {
+  auto& self = static_cast<listener&>(link).runner;
+  self.context.scope().ring(link.scope->reason(), type);
+}
+
+void runner_base::on_told(scope_listener& chain, asio::cancellation_type_t type) {
+  auto& self = static_cast<listener&>(chain).runner;
+  const auto bits = static_cast<unsigned>(type);
+  chain.told &= static_cast<std::uint8_t>(~cancellation_scope::look_bit);
+  self.kept_ |= static_cast<std::uint8_t>(bits & ~unsigned{cancellation_scope::look_bit});
+  // The caller, whose own filter has let it through, gives the attempt up altogether.
+  if (self.kept_ != 0 && self.context.scope().reason() == cancel_reason::caller) {
+    self.kept_ = cancellation_scope::all_bits;
+  }
+  self.look();
+}
+
+void runner_base::turn_over() noexcept {
+  if (kept_ != 0) [[unlikely]] cancel_if_home();
+}
+
+bool runner_base::claim_ring() noexcept {
+  auto& scope = context.scope();
+  if (armed_for_ >= limit_.at) {
+    deadline_rung_.store(true, std::memory_order_relaxed);
+    scope.note(cancel_reason::deadline, limit_.emits);
+  }
+  return scope.begin_look(chain_);
+}
+
+void runner_base::ring() noexcept { context.scope().finish_ring(); }
+
+void runner_base::look() {
+  cancellation_scope::visit here(context.scope());
+  if (kept_ != 0) cancel_if_home();
+  if (here.gone()) return;
+  leave_if_due();
+  arm_again();
+}
+
+void runner_base::cancel_if_home() noexcept {
+  const auto waits = waits_for();
+  if (waits == wait::away) {
+    look_at_ = never;
+    return;  // kept until a function of the chain has ended at home
+  }
+  if (waits == wait::perhaps) {
+    const time_point now = where().time().precise_now();
+    if (look_at_ == never) look_at_ = saturating_add(now, second_look);
+    if (look_at_ > now) {
+      if (armed_for_ > look_at_) arm_again();
+      return;
     }
   }
-  give_up();
-}
-
-void runner_base::give_up() {
-  // The cancellation may have ended the attempt already; it is then on its way to the waiter.
-  if (!waiter_ || !sink_) return;
-  detach_state& state = *limit_.detach;
-  if (state.running.fetch_add(1, std::memory_order_relaxed) >= state.limit) {
-    state.running.fetch_sub(1, std::memory_order_relaxed);
-    return;  // as many as may be are left behind: this one is waited for
-  }
-  detached_ = state.shared_from_this();
-  abandon_sink();
-  context.forget_operation();
-  sink_ = nullptr;
-  if (serialised_by_ == affinity::context) {
-    waiter_.post_or_resume();
-  } else {
-    waiter_.post();
+  look_at_ = never;
+  try {
+    signal_.emit(cancellation_scope::type_of(std::exchange(kept_, std::uint8_t{0})));
+  } catch (...) {
+    // No memory to hand the cancellation on. The chain remembers it, and ends with its next wait.
   }
 }
 
-void runner_base::cancel_for_caller(std::uint64_t job) {
-  // One that has been handed to the executor and has not begun is cancelled after it has.
-  if (serialised_by_ != affinity::none && this->job() >= job) {
-    if (this->job() == job) context.cancel_attempt(signal_, cancel_reason::caller);
+void runner_base::leave_if_due() {
+  if (phase_ != phase::running || leave_at_ == never ||
+      !deadline_rung_.load(std::memory_order_relaxed) ||
+      where().time().precise_now() < leave_at_) {
     return;
   }
-  resumption cancels(executor_, [self = shared_from_this(), job] {
-    if (self->job() == job) {
-      self->context.cancel_attempt(self->signal_, cancel_reason::caller);
-    }
-  });
-  cancels.reserve(std::move(cancel_memory_));
-  cancels.post();
+  leave_at_ = never;
+  if (!detached_.begin(*limit_.detach)) return;  // as many as may be are left: it is waited for
+  phase_ = phase::left;
+  where().work_started();  // as its operation was work of the context
+  abandon_sink();
+  context.forget_operation();
+  unlink();
+  sink_->chain = nullptr;
+  sink_->cancelled = context.scope().reason();
+  sink_ = nullptr;
+  std::exchange(waiter_, {}).post_or_resume();
 }
 
-void runner_base::give_back_unused() noexcept {
-  keep_alive_.reset();
-  if (reused_) return recycle();
-  // It ends by itself: Asio would post the destruction of a suspended chain, and terminate where
-  // there is no memory for that.
-  withdrawn_ = true;
-  if (parked_) resume_chain();
-}
-
-asio::execution_context::id runner_registry::id;
-
-void runner_registry::add(std::shared_ptr<runner_base> runner) {
-  const std::lock_guard lock(mutex_);
-  runners_.push_back(std::move(runner));
-}
-
-void runner_registry::remove(const runner_base& runner) noexcept {
-  const std::lock_guard lock(mutex_);
-  std::erase_if(runners_, [&](const auto& r) { return r.get() == &runner; });
-}
-
-void runner_registry::shutdown() noexcept {
-  // Outside the lock: what is dropped may run destructors of users' objects.
-  std::vector<std::shared_ptr<runner_base>> all;
-  {
-    const std::lock_guard lock(mutex_);
-    all.swap(runners_);
+void runner_base::arm_again() noexcept {
+  try {
+    arm();
+  } catch (const std::bad_alloc&) {
+    // No second look, and no leave: the attempt is waited for.
   }
-  // A busy runner's chain is held by the operation that it awaits, and goes with that.
-  for (auto& r : all) r->parked_.drop();
-  graveyard_.swap(all);
 }
 
-asio::any_io_executor own_strand(const asio::any_io_executor& executor) {
-  // Of the concrete type, which fits into an any_io_executor: copies of it then allocate nothing.
-  const auto base = base_executor(executor);
-  if (const auto* io = base.target<asio::io_context::executor_type>())
-    return asio::make_strand(*io);
-  if (const auto* pool = base.target<asio::thread_pool::executor_type>())
-    return asio::make_strand(*pool);
-  return asio::make_strand(base);
+void runner_base::arm() {
+  deadline_alarm::stop();
+  const bool rung = deadline_rung_.load(std::memory_order_relaxed);
+  armed_for_ = std::min({rung ? never : limit_.at, look_at_, rung ? leave_at_ : never});
+  if (armed_for_ != never) deadline_alarm::start(where(), armed_for_);
 }
 
 }  // namespace holdfast::detail

@@ -5,7 +5,7 @@
 namespace holdfast::testing {
 
 virtual_time::virtual_time(asio::io_context& context, std::uint64_t seed)
-    : context_(context), now_(std::chrono::hours(1)), random_(seed) {
+    : context_(context), now_(time_point(std::chrono::hours(1))), random_(seed) {
   time_service::of(context_).set_source(this);
 }
 
@@ -31,13 +31,18 @@ std::size_t virtual_time::poll() {
 }
 
 void virtual_time::arm(timer_entry& timer, time_point when) {
+  const std::lock_guard lock(mutex_);
   timers_[when].push_back(timer);
   timer.when = when;
   ++armed_;
 }
 
 void virtual_time::disarm(timer_entry& timer) noexcept {
-  if (!timer.linked()) return;
+  const std::lock_guard lock(mutex_);
+  if (timer.linked()) take_out(timer);
+}
+
+void virtual_time::take_out(timer_entry& timer) noexcept {
   timer_list::unlink(timer);
   --armed_;
   const auto instant = timers_.find(timer.when);
@@ -45,12 +50,15 @@ void virtual_time::disarm(timer_entry& timer) noexcept {
 }
 
 bool virtual_time::fire_next(time_point limit) {
+  std::unique_lock lock(mutex_);
   if (timers_.empty()) return false;
   const auto first = timers_.begin();
   if (first->first > limit || first->first == never) return false;
   timer_entry& timer = first->second.front();
-  disarm(timer);
-  if (timer.when > now_) now_ = timer.when;
+  take_out(timer);
+  if (timer.when > now()) now_ = timer.when;
+  if (timer.claim && !timer.claim(timer)) return true;
+  lock.unlock();
   timer.on_expiry(timer);
   return true;
 }
@@ -68,12 +76,12 @@ bool virtual_time::step_one() {
 
 std::size_t virtual_time::run() { return run_until(never); }
 
-std::size_t virtual_time::run_for(duration d) { return run_until(saturating_add(now_, d)); }
+std::size_t virtual_time::run_for(duration d) { return run_until(saturating_add(now(), d)); }
 
 std::size_t virtual_time::run_until(time_point t) {
   std::size_t count = poll();
   while (fire_next(t)) count += poll();
-  if (t != never && t > now_) now_ = t;
+  if (t != never && t > now()) now_ = t;
   return count;
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <boost/asio/bind_allocator.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/version.hpp>
-#include <holdfast/detail/work_count.hpp>
+#include <holdfast/detail/place.hpp>
 #include <holdfast/time/time_service.hpp>
 #include <random>
 #include <thread>
+#include <variant>
 #if BOOST_VERSION >= 108700
 #include <boost/asio/config.hpp>
 #endif
@@ -54,49 +56,91 @@ struct time_service::alarm_allocator {
   time_service* service;
 };
 
-/// The one real timer. It is not counted as work of the context: an idle timer must not keep
-/// `run()` from returning.
+/// The one real timer, on an executor that is nothing but the context. It is not counted as work of
+/// the context: an idle timer must not keep `run()` from returning.
 ///
-/// There is one wait at a time, in memory that the service has for it: to set the alarm allocates
-/// nothing. Under the service's lock, like all of the wheel.
+/// There is one wait at a time, in memory that the service has for it. Under the service's lock, and
+/// set on a thread of the context only: a count that falls to zero outside would stop the context.
 class time_service::alarm_clock {
  public:
-  alarm_clock(const asio::any_io_executor& executor, time_service& owner)
-      : timer_(executor), work_(executor), owner_(owner) {}
+  explicit alarm_clock(time_service& owner) : timer_(context_only{&owner.context()}), owner_(owner) {}
+
+  /// What the context's work is counted with: known since the first executor of a known type came
+  /// by.
+  std::variant<std::monostate, io_executor, pool_executor> counter;
 
   void set(time_point when) {
+    if (!runs_here()) return ask();
     timer_.expires_at(when);  // ends the wait that is pending, whose handler then waits anew
     if (!waiting_) wait();
   }
 
  private:
+  /// The context as an executor: waits complete on its threads, in place.
+  struct context_only {
+    asio::execution_context* context;
+    asio::execution_context& query(asio::execution::context_t) const noexcept { return *context; }
+    template <class Function>
+    void execute(Function function) const {
+      std::move(function)();
+    }
+    friend bool operator==(const context_only&, const context_only&) noexcept = default;
+  };
+  using timer = asio::basic_waitable_timer<clock, asio::wait_traits<clock>, context_only>;
+
+  template <class Use>
+  void with_counter(Use use) const {
+    if (const auto* io = std::get_if<io_executor>(&counter)) use(*io);
+    if (const auto* pool = std::get_if<pool_executor>(&counter)) use(*pool);
+  }
+
+  bool runs_here() const noexcept {
+    bool here = true;  // of an unknown context nothing is taken back, so it may be set anywhere
+    with_counter([&](const auto& executor) { here = executor.running_in_this_thread(); });
+    return here;
+  }
+
+  /// Goes to the context, which sets the alarm for what is the earliest timer by then.
+  void ask() {
+    if (asked_) return;
+    with_counter([this](const auto& executor) {
+      asio::post(executor, [this] {
+        const std::lock_guard lock(owner_.mutex_);
+        asked_ = false;
+        if (owner_.programmed_ != never) set(owner_.programmed_);
+      });
+    });
+    asked_ = true;
+  }
+
   void wait() {
-    // Balanced: down once for each wait, up once in its handler. The caller is itself a handler of
-    // the context, so the count cannot reach zero in between.
+    const bool counted = owner_.counts_work();
     timer_.async_wait(asio::bind_allocator(
-        alarm_allocator<void>(owner_), [this](boost::system::error_code ec) {
-          work_.up();
-          const maybe_lock lock(owner_);
-          waiting_ = false;
-          if (ec) return wait();
+        alarm_allocator<void>(owner_), [this, counted](boost::system::error_code ec) {
+          if (counted) owner_.count_work(true);
+          {
+            const std::lock_guard lock(owner_.mutex_);
+            waiting_ = false;
+            if (ec) return wait();
+          }
           owner_.on_alarm();
         }));
     waiting_ = true;
-    work_.down();
+    // Balanced: taken back once for each wait, returned once in its handler. This is itself within a
+    // handler of the context, so the count cannot reach zero in between.
+    if (counted) owner_.count_work(false);
   }
 
-  asio::steady_timer timer_;
-  detail::work_count work_;
+  timer timer_;
   time_service& owner_;
   bool waiting_ = false;
+  bool asked_ = false;
 };
 
 asio::execution_context::id time_service::id;
 
 time_service::time_service(asio::execution_context& context)
-    : service(context) {
-  choose_path();
-}
+    : service(context), alarm_(std::make_unique<alarm_clock>(*this)) {}
 
 time_service::~time_service() {
   detail::service_epoch.fetch_add(1, std::memory_order_relaxed);
@@ -108,7 +152,7 @@ void time_service::shutdown() noexcept {
   for (;;) {
     timer_entry* timer = nullptr;
     {
-      const maybe_lock lock(*this);
+      const std::lock_guard lock(mutex_);
       timer = wheel_.pop_any();
     }
     if (!timer) break;
@@ -120,30 +164,34 @@ void time_service::shutdown() noexcept {
   programmed_ = time_point::min();  // nothing sets the alarm again
 }
 
-void time_service::arm_elsewhere(timer_entry& timer, time_point when) {
-  if (source_) return source_->arm(timer, when);
-  const maybe_lock lock(*this);
-  if (when < programmed_) program(when);
-  wheel_.insert(timer, when);
-}
-
-void time_service::disarm_elsewhere(timer_entry& timer) noexcept {
-  if (source_) return source_->disarm(timer);
-  const maybe_lock lock(*this);
-  if (timer.linked()) wheel_.remove(timer);
-}
-
-void time_service::make_alarm(const asio::any_io_executor& executor) {
-  const maybe_lock lock(*this);
-  if (!alarm_) {
-    const auto base = detail::base_executor(executor);
-    alarm_ = std::make_unique<alarm_clock>(base, *this);
+void time_service::learn(const asio::any_io_executor& executor) {
+  const auto base = detail::base_executor(executor);
+  const std::lock_guard lock(mutex_);
+  if (!alarm_ || counts_work()) return;
+  if (const auto* io = base.target<io_executor>()) {
+    alarm_->counter = *io;
     // A thread_pool has the hint as well, but whoever starts an operation is not its one thread.
-    if (base.target<asio::io_context::executor_type>() && runs_in_one_thread(context())) {
-      set_serial();
-    }
+    if (runs_in_one_thread(context())) set_serial();
+  } else if (const auto* pool = base.target<pool_executor>()) {
+    alarm_->counter = *pool;
+  } else {
+    return;
   }
-  alarm_ready_.store(true, std::memory_order_release);
+  known_.store(true, std::memory_order_release);
+}
+
+void time_service::count_work(bool started) const noexcept {
+  if (!counts_work()) return;
+  const auto count = [started](const auto& executor) {
+    started ? executor.on_work_started() : executor.on_work_finished();
+  };
+  if (const auto* io = std::get_if<io_executor>(&alarm_->counter)) count(*io);
+  if (const auto* pool = std::get_if<pool_executor>(&alarm_->counter)) count(*pool);
+}
+
+void time_service::set_source(time_source* source) noexcept {
+  source_ = source;
+  resolution_ = source_ ? duration::zero() : detail::coarse_resolution();
 }
 
 void time_service::program(time_point when) {
@@ -154,18 +202,20 @@ void time_service::program(time_point when) {
 }
 
 void time_service::on_alarm() {
+  std::unique_lock lock(mutex_);
   programmed_ = never;
   timer_list expired;
   wheel_.advance(clock::now(), expired);
-  // Popped one by one: a callback may disarm any other timer, also one in this list.
+  // Before anything rings: what rings may go on for long, and may arm an earlier one meanwhile.
+  if (const auto next = wheel_.next()) program(*next);
+  // Popped one by one: meanwhile any other timer may be disarmed, also one in this list.
   while (!expired.empty()) {
     timer_entry& timer = expired.front();
     timer_list::unlink(timer);
+    if (timer.claim && !timer.claim(timer)) continue;
+    lock.unlock();
     timer.on_expiry(timer);
-  }
-  if (const auto next = wheel_.next(); next && *next < programmed_) {
-    alarm_->set(*next);
-    programmed_ = *next;
+    lock.lock();
   }
 }
 
@@ -178,12 +228,10 @@ std::uint64_t time_service::random() noexcept {
   return engine();
 }
 
-affinity time_service::strand_or_none(const asio::any_io_executor& executor) noexcept {
-  const bool is_strand = executor.target<asio::strand<io_executor>>() ||
-                         executor.target<asio::strand<pool_executor>>() ||
-                         executor.target<asio::strand<asio::any_io_executor>>();
-  if (is_strand) return affinity::strand;
-  return affinity::none;
+time_service& time_service::of(const asio::any_io_executor& executor) {
+  auto& service = of(asio::query(executor, asio::execution::context));
+  if (!service.counts_work()) service.learn(executor);
+  return service;
 }
 
 time_service& time_service::of(asio::io_context& context) { return of(context.get_executor()); }

@@ -113,12 +113,14 @@ struct never_suspended : with_context {
 struct disarmed_is_over : with_context {
   static constexpr int count = 3;
   struct alarm : hf::timer_entry {
-    alarm() : timer_entry(&ring, &ring) {}
-    static void ring(hf::timer_entry& e) noexcept {
+    alarm() : timer_entry(&nothing, &nothing, &ring) {}
+    static bool ring(hf::timer_entry& e) noexcept {
       auto& self = static_cast<alarm&>(e);
       model::let_others_go_on();
       self.rings.write(self.rings.read() + 1);
+      return false;
     }
+    static void nothing(hf::timer_entry&) noexcept {}
     model::payload rings;
   };
   unsigned rung = 0;

@@ -302,7 +302,8 @@ struct run {
   struct follower {
     explicit follower(std::shared_ptr<flight> f) : in(std::move(f)) {}
     hf::call_options options;
-    hf::detail::operation operation{context().get_executor(), options};
+    boost::asio::any_io_executor executor = context().get_executor();
+    hf::detail::operation operation{executor, options};
     hf::detail::flight_seat seat;
     hf::detail::turn* place = &operation.prepare_wait();
     std::shared_ptr<flight> in;

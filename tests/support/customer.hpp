@@ -13,7 +13,7 @@ namespace hf = holdfast;
 
 struct customer {
   explicit customer(boost::asio::io_context& context, hf::call_options o = {})
-      : options(o), operation(context.get_executor(), options) {}
+      : options(o), executor(context.get_executor()), operation(executor, options) {}
 
   hf::detail::admission ask(hf::detail::bulkhead_core& core,
                             hf::time_point now = hf::time_point(std::chrono::hours(1))) {
@@ -34,6 +34,7 @@ struct customer {
   hf::detail::wait_end finish() { return place->wait.finish(); }
 
   hf::call_options options;
+  boost::asio::any_io_executor executor;
   hf::detail::operation operation;
   hf::detail::turn* place = nullptr;
 };

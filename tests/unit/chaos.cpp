@@ -140,8 +140,9 @@ TEST_CASE("chaos: a predicate chooses, and one that throws means no", "[chaos]")
   const hf::tag_set tags{{"tenant", "guinea pig"}};
   const hf::call_options marked{.tags = &tags};
   const hf::call_options plain;
-  const hf::detail::operation a(context.get_executor(), marked);
-  const hf::detail::operation b(context.get_executor(), plain);
+  boost::asio::any_io_executor executor = context.get_executor();
+  const hf::detail::operation a(executor, marked);
+  const hf::detail::operation b(executor, plain);
   hf::chaos_options plan{
       .rules = {
           {.only_if = [](const hf::call_context& c) { return c.tag("tenant") == "guinea pig"; },

@@ -22,12 +22,14 @@ namespace {
 
 /// One operation that would rather follow.
 struct traveller {
-  explicit traveller(asio::io_context& context) : operation(context.get_executor(), options) {}
+  explicit traveller(asio::io_context& context)
+      : executor(context.get_executor()), operation(executor, options) {}
   flight::boarding join(flight& f) { return f.join(seat, operation.prepare_wait()); }
   bool granted() const { return seat.place && seat.place->wait.granted(); }
   wait_end finish() { return seat.place->wait.finish(); }
 
   hf::call_options options;
+  asio::any_io_executor executor;
   hf::detail::operation operation;
   flight_seat seat;
 };

@@ -4,7 +4,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
@@ -115,24 +114,25 @@ class chain_attempt {
 
   template <class Handler>
   void start(Handler&& handler) {
-    // `chain` is kept here: the operation may end, and this object with it, before `start` returns.
-    std::shared_ptr<runner<value_type>> chain;
-    auto executor = asio::get_associated_executor(handler);
-    auto caller = asio::get_associated_cancellation_slot(handler);
+    runner<value_type>* chain = nullptr;
+    const auto caller = asio::get_associated_cancellation_slot(handler);
     resumption waiter;
     waiter.store(std::forward<Handler>(handler));
     try {
-      chain = prepare(executor);
+      chain = &runner_pool<value_type>::acquire(operation_.home);
+      chain->prepare([&](attempt_context& context) {
+        context.begin(operation_, operation_.attempt());
+        if (operation_.limit.detach) chain->keep(call_.share());
+        return attempt_of(call_.get(), context);
+      });
       if (operation_.caller_cancelled()) [[unlikely]] {  // by the call, while it was made
         throw boost::system::system_error(asio::error::operation_aborted);
       }
-      operation_.pass_cancellation(caller, [chain, job = chain->next_job()](auto) {
-        chain->cancel_for_caller(job);
-      });
-      chain->start(sink_, operation_.limit, waiter);
+      operation_.listen_to(caller);
+      // The operation may end, and this object with it, before this returns.
+      chain->start(sink_, operation_.limit, waiter, &operation_.scope());
     } catch (...) {
       // The chain may serve another operation from here on.
-      operation_.attempt_over(false);
       if (chain) chain->withdraw();
       sink_.exception = std::current_exception();
       waiter.post_or_resume();
@@ -141,11 +141,11 @@ class chain_attempt {
 
   template <class T>
   [[gnu::noinline]] void finish(outcome_slot<T>& outcome) {
-    operation_.attempt_over(sink_.timed_out);
+    operation_.attempt_over(sink_.cancelled);
     if (sink_.exception) {
       fail(outcome, failure(std::move(sink_.exception)));
     } else if (!sink_.value) {
-      fail(outcome, failure(operation_.limit.detach->code, policy_kind::timeout, {}));
+      fail(outcome, operation_.left_failure());
     } else if constexpr (std::is_void_v<value_type>) {
       conclude<T, Call>(outcome);
     } else {
@@ -154,17 +154,6 @@ class chain_attempt {
   }
 
  private:
-  std::shared_ptr<runner<value_type>> prepare(const asio::any_io_executor& executor) {
-    auto chain =
-        runner_pool<value_type>::acquire(operation_.time(), operation_.serialised_by, executor);
-    chain->prepare([&](attempt_context& context) {
-      context.begin(operation_, operation_.attempt());
-      if (operation_.limit.detach) chain->keep(call_.share());
-      return attempt_of(call_.get(), context);
-    });
-    return chain;
-  }
-
   operation& operation_;
   call_keeper<Call>& call_;
   attempt_sink<value_type> sink_;

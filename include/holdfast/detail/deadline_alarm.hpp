@@ -2,61 +2,53 @@
 #ifndef HOLDFAST_DETAIL_DEADLINE_ALARM_HPP
 #define HOLDFAST_DETAIL_DEADLINE_ALARM_HPP
 
-#include <boost/asio/any_io_executor.hpp>
-#include <holdfast/time/time_service.hpp>
+#include <holdfast/clock.hpp>
+#include <holdfast/time/timer_wheel.hpp>
 
 namespace holdfast::detail {
 
-/// Rings on the executor of an attempt when its time is up.
+class place;
+
+/// Rings at a time, at a place: on the strand, if the place is one; else on a thread of the context.
 ///
-/// Where one thread runs the context the timer lives in this object and rings in place. Elsewhere
-/// the wheel runs on any thread, so the ring is posted to the executor; it may then arrive after
-/// the attempt has ended, and even after its frame is gone. Such alarms are blocks that are never
-/// freed while the context lives, and carry a generation that tells a late ring.
+/// The timer lives in this object and rings in place, but for a strand: there the ring is posted, and
+/// may arrive when the object has gone. Such an alarm has a block, which outlives it if need be.
+///
+/// Thread safety: may be stopped, and destroyed, on any thread.
 class deadline_alarm : private timer_entry {
  public:
-  deadline_alarm() noexcept : timer_entry(&on_timer, &on_context_shutdown) {}
+  deadline_alarm() noexcept : timer_entry(&on_timer, &on_shutdown, &on_claim) {}
 
-  /// Arms on a context that one thread runs.
-  void start(time_service& time, time_point deadline) {
-    time.arm(*this, deadline);
-    armed_ = true;
-  }
+  /// Arms an alarm that is not armed. May throw; nothing is armed then.
+  void start(const place& where, time_point when);
 
-  /// Arms on an executor that is a strand.
-  void start_on(const asio::any_io_executor& strand, time_service& time, time_point deadline);
-
-  /// Disarms: the alarm does not ring any more. To be called before the destruction.
-  void stop(time_service& time) noexcept {
-    if (armed_) {
-      armed_ = false;
-      time.disarm(*this);
-    } else if (remote_) [[unlikely]] {
-      stop_remote(time);
-    }
+  /// Disarms: `claim_ring` is not called any more, and is not being called.
+  void stop() noexcept {
+    if (where_) stop_armed();
   }
 
   class block;
 
  protected:
   ~deadline_alarm() = default;
-  virtual void ring() = 0;
+
+  /// Makes sure that the object stays until `ring` has been called, and returns whether it is to be.
+  /// Under a lock: may only try the gate.
+  virtual bool claim_ring() noexcept = 0;
+  virtual void ring() noexcept = 0;
 
  private:
-  void stop_remote(time_service& time) noexcept;
+  void stop_armed() noexcept;
 
-  static void on_timer(timer_entry& timer) noexcept {
-    auto& self = static_cast<deadline_alarm&>(timer);
-    self.armed_ = false;
-    self.ring();
+  static bool on_claim(timer_entry& timer) noexcept {
+    return static_cast<deadline_alarm&>(timer).claim_ring();
   }
+  static void on_timer(timer_entry& timer) noexcept { static_cast<deadline_alarm&>(timer).ring(); }
   // The attempt's own operations are dropped by their services; nothing is parked here.
-  static void on_context_shutdown(timer_entry& timer) noexcept {
-    static_cast<deadline_alarm&>(timer).armed_ = false;
-  }
+  static void on_shutdown(timer_entry&) noexcept {}
 
-  block* remote_ = nullptr;
-  bool armed_ = false;
+  const place* where_ = nullptr;  // since `start`, until `stop`
+  block* block_ = nullptr;
 };
 
 }  // namespace holdfast::detail

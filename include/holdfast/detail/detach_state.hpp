@@ -6,16 +6,50 @@
 #include <holdfast/detail/sync.hpp>
 #include <holdfast/errc.hpp>
 #include <memory>
+#include <utility>
 
 namespace holdfast::detail {
 
 /// What the abandoned calls of one detaching timeout share. Lives as long as any of them.
 struct detach_state : std::enable_shared_from_this<detach_state> {
   detach_state(unsigned l, duration g, errc c) noexcept : limit(l), grace(g), code(c) {}
+
+  bool full() const noexcept { return running.load(std::memory_order_relaxed) >= limit; }
+
   const unsigned limit;
   const duration grace;
   const errc code;  // what the operation whose call is abandoned ends with
   sync::atomic<unsigned> running{0};
+};
+
+/// The place that an abandoned call takes among those that may be.
+class detached_call {
+ public:
+  detached_call() noexcept = default;
+  detached_call(detached_call&&) noexcept = default;
+  detached_call& operator=(detached_call&& other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~detached_call() { end(); }
+
+  /// False if there are as many as may be.
+  bool begin(detach_state& state) noexcept {
+    if (state.running.fetch_add(1, std::memory_order_relaxed) >= state.limit) {
+      state.running.fetch_sub(1, std::memory_order_relaxed);
+      return false;
+    }
+    state_ = state.shared_from_this();
+    return true;
+  }
+  void end() noexcept {
+    if (const auto state = std::exchange(state_, nullptr)) {
+      state->running.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+
+ private:
+  std::shared_ptr<detach_state> state_;
 };
 
 }  // namespace holdfast::detail

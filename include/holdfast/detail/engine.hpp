@@ -42,6 +42,17 @@ struct owned_stack {
   const Stack* operator->() const noexcept { return &stack; }
 };
 
+/// The initiation that posts a coroutine to its own executor, which it has left.
+struct go_home {
+  template <class Handler>
+  void operator()(Handler&& handler) const {
+    resumption back;
+    back.store(std::forward<Handler>(handler));
+    back.reserve_at_any_cost();
+    back.post();
+  }
+};
+
 /// What the outcome says of the service, and what the layers need to know of it.
 template <class Classifier, class T>
 verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) noexcept {
@@ -126,7 +137,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
   using stack_type = std::remove_cvref_t<decltype(*stack)>;
   using value_type = attempt_value_t<Call>;
 
-  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  asio::any_io_executor executor = co_await asio::this_coro::executor;
   operation op(executor, options);
   op.detachable = stack_type::typed && detachable_v<stack_type, Call>;
   typename stack_type::frames frames;
@@ -138,9 +149,16 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
   // What is thrown outside of the attempt comes from a function of the user's, or is a lack of
   // memory. The layers' frames give back what they hold.
   try {
+    if (!op.home.here()) [[unlikely]] {
+      const bool throws = co_await asio::this_coro::throw_if_cancelled();
+          co_await asio::this_coro::throw_if_cancelled(false);
+          co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
+          co_await asio::this_coro::throw_if_cancelled(throws);
+    }
+    op.open();
     for (;;) {
       op.coroutine = co_await asio::this_coro::cancellation_state;
-      op.start_edge<stack_type::reads_time>();
+      op.start_descent<stack_type::reads_time, stack_type::template has<policy_kind::timeout>>();
       next = stack->enter(frames, op, at);
       while (next == step::wait) [[unlikely]] {
         if (!op.caller_cancelled()) co_await operation::wait(op);
@@ -163,13 +181,9 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
             co_await asio::async_initiate<const asio::deferred_t, void()>(
                 start_attempt<attempt_type>{&attempt}, asio::deferred);
             attempt.finish(outcome);
-          } else if (!op.timed() || (takes_scope_v<Call> && op.serialised_by != affinity::none &&
-                                     !op.limit.detach)) [[likely]] {
-            if (op.serialised_by == affinity::context) [[likely]] {
-              op.arm();
-            } else {
-              op.arm_on(executor);
-            }
+          } else if (!op.timed() ||
+                     (takes_scope_v<Call> && op.home.serial() && !op.limit.detach)) [[likely]] {
+            op.arm_when_heard();
             if constexpr (token_call<Call>) {
               conclude<T, Call>(outcome, co_await call.get()(asio::as_tuple(op.token())));
             } else if constexpr (std::is_void_v<value_type>) {
@@ -186,6 +200,12 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
           }
         } catch (...) {
           fail_with_current_exception(outcome);
+        }
+        if (!op.home.here()) [[unlikely]] {
+          const bool throws = co_await asio::this_coro::throw_if_cancelled();
+          co_await asio::this_coro::throw_if_cancelled(false);
+          co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
+          co_await asio::this_coro::throw_if_cancelled(throws);
         }
         op.disarm();
         if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value())
@@ -204,7 +224,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
       } else if (stack_type::typed && next == step::answer) {
         if constexpr (stack_type::typed) {
           if (refreshes(*stack, frames, at)) {
-            start_refresh<T>(*stack, frames, at, op, call.get(), executor);
+            start_refresh<T>(*stack, frames, at, op, call.get(), op.home.executor());
           }
           v = answer_at<T>(*stack, frames, at++, op, outcome);
         }

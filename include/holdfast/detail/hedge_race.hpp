@@ -4,7 +4,6 @@
 
 #include <array>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 #include <exception>
 #include <holdfast/detail/attempt.hpp>
@@ -28,15 +27,12 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   static constexpr unsigned max_attempts = 5;
 
   /// `records`: whether the race writes its attempts to the ledger.
-  race_base(operation& op, hedge_core& core, const asio::any_io_executor& over, bool records);
+  race_base(operation& op, hedge_core& core, bool records);
   race_base(const race_base&) = delete;
-  virtual ~race_base() { deadline_alarm::stop(time_); }
+  virtual ~race_base();
 
   /// Starts the first attempt. `waiter` resumes the operation; it is taken, unless this throws.
   void begin(resumption& waiter);
-
-  /// Ends the race for the caller. On the operation's executor.
-  void cancel_for_caller();
 
  protected:
   /// Called when an attempt's outcome has arrived; then held no more by that attempt.
@@ -57,10 +53,8 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
     unsigned attempt_;
   };
 
-  const asio::any_io_executor& executor() const noexcept { return executor_; }
-  affinity serialised_by() const noexcept {
-    return own_strand_ ? affinity::strand : op_.serialised_by;
-  }
+  /// Where the attempts run.
+  const place& home() const noexcept { return home_; }
   attempt_waiter waiter_for(unsigned attempt) { return {shared_from_this(), attempt}; }
 
   /// Starts the attempt; may throw.
@@ -87,18 +81,27 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   void record(unsigned attempt, verdict v);
   void finish(bool may_resume_inline);
   void arm();
-  void ring() override;
+  bool claim_ring() noexcept override;
+  void ring() noexcept override;
+  void cancel_for_caller();
+  void forget_caller() noexcept;
 
   hedge_core& core_;
   const std::shared_ptr<hedge_core::rules> rules_;
   const bool own_strand_;
-  const asio::any_io_executor executor_;
+  asio::any_io_executor executor_;
+  place home_;
   hedge_plan plan_;
   duration delay_{};
   std::array<time_point, max_attempts> started_{};
   std::array<bool, max_attempts> running_{};
   resumption waiter_;
   post_memory cancel_memory_;  // for the caller's cancellation, where it has to be posted
+  struct listener : scope_listener {
+    listener(race_base& r, teller t) noexcept : scope_listener(t), race(r) {}
+    race_base& race;
+  } caller_;                             // hears the operation's scope
+  std::shared_ptr<race_base> ringing_;   // while the alarm is
   const bool records_;
   bool cancelled_ = false;
   bool finished_ = false;
@@ -126,7 +129,7 @@ template <class T>
 struct race_result {
   outcome_slot<T> outcome;
   unsigned attempts = 0;
-  bool timed_out = false;
+  cancel_reason cancelled = cancel_reason::none;
 };
 
 template <class T, class Stack, class Classifier, class Call>
@@ -137,9 +140,9 @@ class race final : public race_base {
   using attempt_call = std::conditional_t<direct, Call, nested_attempt<T, Stack, Call>>;
   using value_type = attempt_value_t<attempt_call>;
 
-  race(operation& op, hedge_core& core, const asio::any_io_executor& over, const Stack& stack,
-       const Classifier& classifier, Call& call, race_result<T>& result)
-      : race_base(op, core, over, direct),  // policies below the hedge write for themselves
+  race(operation& op, hedge_core& core, const Stack& stack, const Classifier& classifier, Call& call,
+       race_result<T>& result)
+      : race_base(op, core, direct),  // policies below the hedge write for themselves
         stack_(stack),
         classifier_(classifier),
         call_(call),
@@ -147,38 +150,36 @@ class race final : public race_base {
 
  private:
   struct entry {
-    std::shared_ptr<runner<value_type>> chain;
-    std::uint64_t job = 0;
     attempt_sink<value_type> sink;
     outcome_slot<T> outcome;
   };
 
   void launch(unsigned attempt) override {
     entry& e = entries_[attempt];
-    e.chain = runner_pool<value_type>::acquire(time_, serialised_by(), executor());
-    e.chain->prepare([&](attempt_context& context) {
-      context.begin(op_, op_.attempt() + attempt);
-      if constexpr (direct) {
-        return attempt_of(call_, context);
-      } else {
-        return nested_attempt<T, Stack, Call>{&stack_, &call_, &op_}(context);
-      }
-    });
-    e.job = e.chain->next_job();
-    resumption waiter;
-    waiter.store(waiter_for(attempt));
+    auto& chain = runner_pool<value_type>::acquire(home());
     try {
+      chain.prepare([&](attempt_context& context) {
+        context.begin(op_, op_.attempt() + attempt);
+        if constexpr (direct) {
+          return attempt_of(call_, context);
+        } else {
+          return nested_attempt<T, Stack, Call>{&stack_, &call_, &op_}(context);
+        }
+      });
+      resumption waiter;
+      waiter.store(waiter_for(attempt));
       // The operations below the hedge keep the deadline themselves.
-      e.chain->start(e.sink, direct ? op_.limit : deadline_scope(), waiter);
+      chain.start(e.sink, direct ? op_.limit : deadline_scope(), waiter, nullptr);
     } catch (...) {
-      std::exchange(e.chain, nullptr)->withdraw();
+      chain.withdraw();
       throw;
     }
   }
 
   void stop(unsigned attempt) override {
-    entry& e = entries_[attempt];
-    e.chain->cancel_for_caller(e.job);
+    if (auto* const chain = entries_[attempt].sink.chain) {
+      chain->context.scope().ring(cancel_reason::caller, asio::cancellation_type::all);
+    }
   }
 
   verdict conclude_attempt(unsigned attempt, std::exception_ptr thrown) override {
@@ -191,22 +192,25 @@ class race final : public race_base {
     } else {
       conclude<T, attempt_call>(e.outcome, std::move(*e.sink.value));
     }
-    e.chain.reset();
-    if (e.sink.timed_out && e.outcome->has_error()) return verdict::failure;
+    if (timed_out(e) && e.outcome->has_error()) return verdict::failure;
     return classify(classifier_, std::as_const(*e.outcome)).outcome;
   }
 
   boost::system::error_code code_of(unsigned attempt) const override {
     const entry& e = entries_[attempt];
     if (e.outcome->has_value()) return {};
-    return e.sink.timed_out ? make_error_code(op_.limit.code) : e.outcome->assume_error().code();
+    return timed_out(e) ? make_error_code(op_.limit.code) : e.outcome->assume_error().code();
   }
 
   void deliver(unsigned attempt, unsigned started) noexcept override {
     entry& e = entries_[attempt];
     result_.outcome.emplace(std::move(*e.outcome));
     result_.attempts = started;
-    result_.timed_out = e.sink.timed_out;
+    result_.cancelled = e.sink.cancelled;
+  }
+
+  static bool timed_out(const entry& e) noexcept {
+    return e.sink.cancelled == cancel_reason::deadline;
   }
 
   const Stack& stack_;
@@ -229,18 +233,14 @@ class hedged_attempt {
 
   template <class Handler>
   void start(Handler&& handler) {
-    auto executor = asio::get_associated_executor(handler);
-    auto caller = asio::get_associated_cancellation_slot(handler);
+    const auto caller = asio::get_associated_cancellation_slot(handler);
     resumption waiter;
     waiter.store(std::forward<Handler>(handler));
     try {
       const auto r = std::allocate_shared<race_type>(
-          asio::recycling_allocator<race_type>(), operation_, *layer_.core(), executor,
-          layer_.inner(), classifier_, call_.get(), result_);
-      // Weak: the operation must not own what owns it.
-      operation_.pass_cancellation(caller, [weak = std::weak_ptr<race_base>(r)](auto) {
-        if (const auto race = weak.lock()) race->cancel_for_caller();
-      });
+          asio::recycling_allocator<race_type>(), operation_, *layer_.core(), layer_.inner(),
+          classifier_, call_.get(), result_);
+      operation_.listen_to(caller);
       r->begin(waiter);
     } catch (...) {
       fail(result_.outcome, failure(std::current_exception()));
@@ -249,7 +249,8 @@ class hedged_attempt {
   }
 
   [[gnu::noinline]] void finish(outcome_slot<T>& outcome) {
-    operation_.attempt_over(result_.timed_out);
+    operation_.attempt_over(result_.cancelled == cancel_reason::deadline ? result_.cancelled
+                                                                          : cancel_reason::none);
     operation_.attempts_started += result_.attempts - 1;  // the first is counted already
     outcome.emplace(std::move(*result_.outcome));
     if (inner_stack::size > 0 && outcome->has_error())

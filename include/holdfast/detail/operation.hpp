@@ -7,6 +7,8 @@
 #include <holdfast/call_context.hpp>
 #include <holdfast/call_options.hpp>
 #include <holdfast/detail/deadline_alarm.hpp>
+#include <holdfast/detail/deadline_scope.hpp>
+#include <holdfast/detail/place.hpp>
 #include <holdfast/detail/turn.hpp>
 #include <holdfast/errc.hpp>
 #include <holdfast/failure.hpp>
@@ -30,17 +32,6 @@ enum class step : std::uint8_t {
   answer,   ///< Down: the layer has the answer. Up: it looks at the outcome, and may replace it.
 };
 
-struct detach_state;
-
-/// The deadline in force and what happens at it. Nested timeouts save and restore it.
-struct deadline_scope {
-  time_point at = never;
-  errc code = errc::total_timeout;
-  /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
-  time_point detach_at = never;
-  detach_state* detach = nullptr;
-};
-
 /// A layer's refusal, turned into a failure only if it reaches the caller.
 struct refusal {
   errc code = errc::cancelled;
@@ -53,11 +44,25 @@ struct refusal {
 /// It is the context of the call as well, unless the attempt runs on a chain of its own.
 class operation final : public call_context, private deadline_alarm {
  public:
-  operation(const asio::any_io_executor& executor, const call_options& o)
-      : operation(time_service::locate(executor), o) {}
-  ~operation() { disarm(); }
+  /// `executor` is the caller's, and may be replaced by its plain form.
+  operation(asio::any_io_executor& executor, const call_options& o)
+      : call_context(home), options(o), home(executor) {
+    attempt_ = 1;
+    tags_ = o.tags;
+    caller_ = &o;
+    priority_ = o.priority.value_or(holdfast::priority::normal);
+    limit.at = o.deadline;
+  }
+  ~operation() {
+    if (used_) close_scope();
+  }
 
-  time_service& time() const noexcept { return *time_; }
+  /// Begins, once the caller's chain is where it belongs.
+  void open() {
+    if (options.parent || options.ledger) [[unlikely]] inherit();
+  }
+
+  time_service& time() const noexcept { return home.time(); }
 
   /// The time of this edge: the way down to the call, or back from it. Read when first asked for,
   /// and then the same for all layers.
@@ -67,16 +72,25 @@ class operation final : public call_context, private deadline_alarm {
   }
   template <bool ReadTime>
   void start_edge() noexcept {
-    now_ = ReadTime ? time_->now() : unread;
+    now_ = ReadTime ? time().now() : unread;
   }
-  void start_edge_precisely() noexcept { now_ = time_->precise_now(); }
+  /// The way down to an attempt: a timeout begins with it, by a clock that is never behind.
+  template <bool ReadTime, bool Timed>
+  void start_descent() noexcept {
+    if constexpr (Timed) {
+      start_edge_precisely();
+    } else {
+      start_edge<ReadTime>();
+    }
+  }
+  void start_edge_precisely() noexcept { now_ = time().precise_now(); }
 
-  std::uint64_t random() const noexcept { return time_->random(); }
+  std::uint64_t random() const noexcept { return time().random(); }
 
-  /// Whether the caller, or the call that this operation is part of, wants no more of it.
+  /// Whether the caller, or the caller of the call that this operation is part of, wants no more.
   bool caller_cancelled() const noexcept {
-    return reason_ == cancel_reason::caller || !!coroutine.cancelled() ||
-           (options.parent && options.parent->cancelled());
+    return scope_.reason() == cancel_reason::caller || !!coroutine.cancelled() ||
+           (options.parent && options.parent->scope_.reason() == cancel_reason::caller);
   }
 
   /// Whether something other than the caller may have to cancel the call.
@@ -85,28 +99,22 @@ class operation final : public call_context, private deadline_alarm {
   /// Opens an attempt: false, with `refusal` set, where no time is left or the caller has gone. One
   /// that a layer made fail by its deadline has begun in time.
   [[gnu::always_inline]] bool begin_attempt(bool failed_already = false) noexcept {
-    deadline_ = limit.at;
     if (caller_cancelled()) [[unlikely]] return refuse({.code = errc::cancelled});
-    if (deadline_ != never && now() >= deadline_ && !failed_already) [[unlikely]] {
-      return refuse_late();
-    }
-    reason_ = cancel_reason::none;
+    if (timed() && now() >= limit.at && !failed_already) [[unlikely]] return refuse_late();
+    if (used_) [[unlikely]] reopen_scope();
     error = nullptr;
     kept_verdict.reset();
-    if (auto left = signal_.slot(); left.has_handler()) [[unlikely]] left.clear();
     return true;
   }
 
-  /// Arms the deadline of an attempt that runs in the caller's chain.
-  void arm() noexcept {
-    if (deadline_ != never) unarmed_ = this;
+  /// Has the first wait of an attempt in the caller's chain arm its deadline.
+  void arm_when_heard() noexcept {
+    if (timed()) unarmed_ = this;
   }
-  void arm_on(const asio::any_io_executor& strand) {
-    if (deadline_ != never) deadline_alarm::start_on(strand, *time_, deadline_);
-  }
+  /// The attempt in the caller's chain is over.
   void disarm() noexcept {
     unarmed_ = nullptr;
-    deadline_alarm::stop(*time_);
+    deadline_alarm::stop();
   }
 
   bool refuse(const holdfast::detail::refusal& r) noexcept {
@@ -120,6 +128,9 @@ class operation final : public call_context, private deadline_alarm {
   /// The same for a deadline that an operation within this one has kept in this one's place.
   void attribute_timeout(failure& f) const noexcept;
 
+  /// Of an attempt that a timeout has left behind.
+  failure left_failure() const;
+
   failure timeout_failure() const { return failure(limit.code, policy_kind::timeout, {}); }
   failure refusal_failure() const {
     return {refused.code, refused.policy,
@@ -128,9 +139,9 @@ class operation final : public call_context, private deadline_alarm {
                                                    : std::optional(refused.retry_after)};
   }
 
-  /// Cuts the connection to the parent's scope. Called on every end but that of the whole chain.
+  /// Ends the operation. Called on every end but that of the whole chain.
   void close(bool answered) noexcept {
-    if (options.parent) [[unlikely]] options.parent->slot().clear();
+    if (used_) close_scope();
     if (options.ledger && !options.is_link) [[unlikely]] options.ledger->end(answered);
   }
 
@@ -143,15 +154,23 @@ class operation final : public call_context, private deadline_alarm {
   /// Closes the wait and tells how it ended. Throws `std::bad_alloc` where it could not begin.
   wait_end finish_wait();
 
-  // An attempt on a chain of its own: the caller's cancellation is passed on by `cancel`.
-  template <class Cancel>
-  void pass_cancellation(asio::cancellation_slot caller, Cancel cancel) {
-    listen_to(caller);
-    signal_.slot().assign(std::move(cancel));
+  /// Hears the caller while the chain is suspended for an attempt or a wait of ours: through the
+  /// slot of its coroutine, which Asio clears on its resumption.
+  void listen_to(asio::cancellation_slot caller) {
+    struct ring_scope {
+      operation* op;
+      void operator()(asio::cancellation_type_t type) const {
+        op->scope_.ring(cancel_reason::caller, type);
+      }
+    };
+    used_ = true;
+    if (caller.is_connected()) caller.emplace<ring_scope>(this);
   }
-  void attempt_over(bool timed_out_elsewhere) noexcept {
-    signal_.slot().clear();
-    if (timed_out_elsewhere && reason_ == cancel_reason::none) reason_ = cancel_reason::deadline;
+  cancellation_scope& scope() noexcept { return scope_; }
+
+  /// Takes over why an attempt on a chain of its own was cancelled.
+  void attempt_over(cancel_reason why) noexcept {
+    if (why != cancel_reason::none) scope_.note(why, {});
   }
 
   // For the ledger; nothing where the caller did not ask for one.
@@ -161,11 +180,12 @@ class operation final : public call_context, private deadline_alarm {
   void record_link(time_point started, verdict v, const failure* f) noexcept;
 
   const call_options& options;
-  affinity serialised_by;
+  /// Where the operation runs: the caller's executor.
+  place home;
   /// The caller's cancellation state; renewed before each use, since the call may reset it.
   asio::cancellation_state coroutine;
 
-  deadline_scope limit;
+  using call_context::limit;
   time_point wait_until;
   detail::refusal refused;
   failure injected;
@@ -186,26 +206,26 @@ class operation final : public call_context, private deadline_alarm {
  private:
   static constexpr time_point unread = time_point::min();
 
-  operation(time_service::place where, const call_options& o)
-      : call_context(*where.service), options(o), serialised_by(where.serialised_by) {
-    attempt_ = 1;
-    tags_ = o.tags;
-    caller_ = &o;
-    priority_ = o.priority.value_or(holdfast::priority::normal);
-    limit.at = o.deadline;
-    if (o.parent || o.ledger) [[unlikely]] open();
-  }
-
-  void open();
+  void inherit();
   void read_time() const noexcept;
-  void ring() override;
+  bool claim_ring() noexcept override {
+    return scope_.begin_ring(cancel_reason::deadline, limit.emits);
+  }
+  void ring() noexcept override { scope_.finish_ring(); }
+  void reopen_scope() noexcept;
+  void close_scope() noexcept;
   bool refuse_late() noexcept;
 
-  mutable time_point now_ = unread;  // see `now`
-  struct delete_turn {
-    void operator()(turn* t) const noexcept;
+  struct suspension;
+  struct parent_link;
+  template <class T>
+  struct deleter {
+    void operator()(T* p) const noexcept;
   };
-  std::unique_ptr<turn, delete_turn> turn_;  // made when the operation first has to wait
+
+  mutable time_point now_ = unread;                          // see `now`
+  std::unique_ptr<suspension, deleter<suspension>> waits_;   // made for the first wait
+  std::unique_ptr<parent_link, deleter<parent_link>> parent_;
 };
 
 }  // namespace holdfast::detail

@@ -39,7 +39,7 @@ class post_memory {
   void* take() noexcept { return blocks_[--held_]; }
   static void free(void* block) noexcept;
 
-  static constexpr std::size_t block_size = 128;
+  static constexpr std::size_t block_size = 160;
 
  private:
   void allocate(unsigned blocks);

@@ -88,6 +88,9 @@ class resumption {
   void reserve() { memory_.reserve(post_memory::blocks_for(actions_->executor(buffer_))); }
   void reserve(post_memory&& memory) noexcept { memory_ = std::move(memory); }
 
+  /// The same, for what must not be lost: waits until there is memory.
+  void reserve_at_any_cost() noexcept;
+
   /// Runs the handler through its own executor, never on this stack. After `reserve` it does not
   /// throw on the executors of a context and on strands over these; without, it throws where no
   /// memory is left, and on those executors the handler stays here.
@@ -104,6 +107,16 @@ class resumption {
       return resume();
     }
     post();
+  }
+
+  /// As `dispatch`, or on this stack where no memory is left.
+  void dispatch_or_resume() {
+    try {
+      reserve();
+    } catch (const std::bad_alloc&) {
+      return resume();
+    }
+    dispatch();
   }
 
   /// Destroys the handler without running it; what it would have resumed is destroyed with it.
@@ -169,8 +182,7 @@ class resumption {
       },
       [](void* p) noexcept { at<H>(p).~H(); }};
 
-  template <class... Requirement>
-  bool hand_over(const boost::asio::any_io_executor& executor, Requirement... blocking);
+  bool hand_over(const boost::asio::any_io_executor& executor, bool later);
 
   void take(resumption& other) noexcept {
     pins_ = std::exchange(other.pins_, nullptr);

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <thread>
 
 /// What threads share in Holdfast is of these types. They are those of the standard library, and
 /// cost nothing more; the models in tests/model/ put a header in place of this one whose types
@@ -12,6 +13,31 @@ namespace holdfast::detail::sync {
 
 using std::atomic;
 using std::mutex;
+
+/// Tells threads apart, for the cost of an address.
+inline const void* this_thread() noexcept {
+  static constinit thread_local char mark;
+  return &mark;
+}
+
+/// Lets another thread go on, for one that waits for it in a loop; `looks` counts the rounds.
+inline void relax(unsigned looks) noexcept {
+  if (looks > 64) std::this_thread::yield();
+}
+
+/// A lock for a few instructions that call nothing which waits: two instructions where it is free,
+/// one of them locked. A thread that finds it taken spins, then yields.
+class short_mutex {
+ public:
+  void lock() noexcept {
+    for (unsigned looks = 0; !try_lock(); ++looks) relax(looks);
+  }
+  bool try_lock() noexcept { return !taken_.exchange(true, std::memory_order_acquire); }
+  void unlock() noexcept { taken_.store(false, std::memory_order_release); }
+
+ private:
+  atomic<bool> taken_{false};
+};
 
 }  // namespace holdfast::detail::sync
 

@@ -31,7 +31,7 @@ inline boost::system::error_code error_of(wait_end end) noexcept {
 /// nothing. Usable again after `finish`.
 class wait_state : private timer_entry {
  public:
-  wait_state() noexcept : timer_entry(&on_timer, &on_context_shutdown) {}
+  wait_state() noexcept : timer_entry(&on_timer, &on_context_shutdown, &on_claim) {}
   ~wait_state() {
     if (state_.load(std::memory_order_relaxed) != state::idle) time_->disarm(*this);
   }
@@ -56,7 +56,7 @@ class wait_state : private timer_entry {
     handler_.reserve(std::move(memory));
     try {
       if (slot_.is_connected()) {
-        slot_.assign([this](asio::cancellation_type_t) { end(state::cancelled); });
+        slot_.assign([this](asio::cancellation_type_t) { cancel(); });
       }
       time_->arm(*this, until);
     } catch (...) {
@@ -85,6 +85,9 @@ class wait_state : private timer_entry {
     if (!parked) pins.fetch_sub(1, std::memory_order_release);
     return ended;
   }
+
+  /// Ends the wait as cancelled, unless something else has.
+  void cancel() noexcept { end(state::cancelled); }
 
   /// Ends a wait that cannot be started, unless a permit has.
   void fail() noexcept { end(state::failed); }
@@ -125,8 +128,14 @@ class wait_state : private timer_entry {
     return false;
   }
 
+  // A wait that the timer has ended while it was parked stays until it has been posted.
+  static bool on_claim(timer_entry& timer) noexcept {
+    bool parked = false;
+    static_cast<wait_state&>(timer).end(state::elapsed, [&parked] { parked = true; });
+    return parked;
+  }
   static void on_timer(timer_entry& timer) noexcept {
-    static_cast<wait_state&>(timer).end(state::elapsed);
+    static_cast<wait_state&>(timer).handler_.post();
   }
 
   static void on_context_shutdown(timer_entry& timer) noexcept {

@@ -21,8 +21,7 @@ enum class timeout_mode : std::uint8_t {
 /// Below a `retry` it limits each attempt (`errc::attempt_timeout`); around one it limits all of
 /// them and the waits between them (`errc::total_timeout`). When the time is up the call is
 /// cancelled; a value that it still returns is passed on, and so is any failure of its own that is
-/// not the cancellation. Never fires early: 100 ms and more are counted from two ticks after the
-/// kernel's last one, whose time costs less to read.
+/// not the cancellation. Never fires early.
 struct timeout {
   /// The time allowed. More than zero.
   duration after = std::chrono::seconds(30);
@@ -51,22 +50,18 @@ class timeout_layer {
   timeout_layer(const timeout& options, bool around_attempts);
 
   step enter(frame& f, operation& op) const noexcept {
-    if (detach_ && detach_->running.load(std::memory_order_relaxed) >= detach_->limit)
-        [[unlikely]] {
+    if (detach_ && detach_->full()) [[unlikely]] {
       return refuse(op);
     }
     f.outer = op.limit;
-    // A cheap clock reading lies up to its resolution in the past. Long timeouts add that, short
-    // ones are worth a precise reading.
-    const time_point from = options_.after >= precise_below ? op.now() + op.time().resolution()
-                                                            : op.time().precise_now();
-    const time_point deadline = saturating_add(from, options_.after);
+    const time_point deadline = saturating_add(op.now(), options_.after);
     if (deadline < op.limit.at) {
       op.limit.at = deadline;
       op.limit.code = code_;
     }
-    if (detach_ && deadline < op.limit.detach_at) [[unlikely]] {
-      op.limit.detach_at = deadline;
+    // A nearer deadline, of the caller or of a timeout around this one, leaves the call as well.
+    if (detach_ && op.limit.at < op.limit.detach_at) [[unlikely]] {
+      op.limit.detach_at = op.limit.at;
       op.limit.detach = detach_.get();
     }
     return step::go;
@@ -82,8 +77,6 @@ class timeout_layer {
   void describe(std::string& out) const;
 
  private:
-  static constexpr duration precise_below = std::chrono::milliseconds(100);
-
   step refuse(operation& op) const noexcept;
 
   timeout options_;

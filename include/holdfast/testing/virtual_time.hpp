@@ -2,11 +2,13 @@
 #ifndef HOLDFAST_TESTING_VIRTUAL_TIME_HPP
 #define HOLDFAST_TESTING_VIRTUAL_TIME_HPP
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/time/time_source.hpp>
 #include <map>
+#include <mutex>
 #include <random>
 
 namespace holdfast::testing {
@@ -34,7 +36,7 @@ class virtual_time final : private time_source {
   virtual_time& operator=(const virtual_time&) = delete;
 
   /// The current virtual time. Starts at one hour after the epoch.
-  time_point now() const noexcept override { return now_; }
+  time_point now() const noexcept override { return now_.load(std::memory_order_relaxed); }
 
   /// Runs everything until nothing is ready and no timer is left. Returns the handlers run.
   std::size_t run();
@@ -63,12 +65,14 @@ class virtual_time final : private time_source {
   std::uint64_t random() noexcept override { return random_(); }
 
   bool fire_next(time_point limit);
+  void take_out(timer_entry& timer) noexcept;
 
   boost::asio::io_context& context_;
-  time_point now_;
+  std::atomic<time_point> now_;
   std::mt19937_64 random_;
   // By instant; those of one instant in the order in which they were armed.
   std::map<time_point, timer_list> timers_;
+  std::mutex mutex_;  // a call may begin or end a wait from another thread
   std::size_t armed_ = 0;
 };
 

@@ -12,13 +12,16 @@ namespace holdfast {
 
 /// A timer, intrusive: it lives in the state of whatever waits and allocates nothing.
 ///
-/// Linked exactly while armed. `on_expiry` is called once, after the timer has been unlinked;
-/// `on_shutdown` instead of it when the execution context goes away first.
+/// Linked exactly while armed. When it is due, it is unlinked and `claim` is called under the lock of
+/// its time service: a timer that may be disarmed and destroyed by another thread makes sure there
+/// that it stays until `on_expiry` has run, or returns false. `on_expiry` then runs without a lock.
+/// `on_shutdown` is called instead of both when the execution context goes away first.
 struct timer_entry {
   using callback = void (*)(timer_entry&) noexcept;
+  using claimer = bool (*)(timer_entry&) noexcept;
 
-  timer_entry(callback expiry, callback shutdown) noexcept
-      : on_expiry(expiry), on_shutdown(shutdown) {}
+  timer_entry(callback expiry, callback shutdown, claimer claims = nullptr) noexcept
+      : on_expiry(expiry), on_shutdown(shutdown), claim(claims) {}
   timer_entry(const timer_entry&) = delete;
   timer_entry& operator=(const timer_entry&) = delete;
 
@@ -29,6 +32,7 @@ struct timer_entry {
   time_point when{};
   callback on_expiry;
   callback on_shutdown;
+  claimer claim;  // null: always
   std::uint16_t slot = 0;
 };
 

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_DEADLINE_SCOPE_HPP
+#define HOLDFAST_DETAIL_DEADLINE_SCOPE_HPP
+
+#include <boost/asio/cancellation_type.hpp>
+#include <holdfast/clock.hpp>
+#include <holdfast/errc.hpp>
+
+namespace holdfast::detail {
+
+struct detach_state;
+
+/// The deadline in force and what happens at it. Nested timeouts save and restore it.
+struct deadline_scope {
+  time_point at = never;
+  errc code = errc::total_timeout;
+  /// What is emitted then.
+  boost::asio::cancellation_type_t emits = boost::asio::cancellation_type::all;
+  /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
+  time_point detach_at = never;
+  detach_state* detach = nullptr;
+};
+
+}  // namespace holdfast::detail
+
+#endif

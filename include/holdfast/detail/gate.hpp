@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSL-1.0
+#ifndef HOLDFAST_DETAIL_GATE_HPP
+#define HOLDFAST_DETAIL_GATE_HPP
+
+#include <cstdint>
+#include <holdfast/detail/sync.hpp>
+
+namespace holdfast::detail {
+
+/// Lets one thread at a time run what belongs to one attempt, without making another thread wait:
+/// what finds the gate taken leaves a note, and the owner sees to it on its way out. A cancellation
+/// leaves a bit, a function leaves itself.
+///
+/// One word. Cost where it is free: one compare-and-swap to enter, one to leave.
+class gate {
+ public:
+  /// A function that found the gate taken. `post` hands it to its executor, to try again there.
+  struct waiting {
+    explicit waiting(void (*p)(waiting&) noexcept) noexcept : post(p) {}
+    waiting* next = nullptr;
+    void (*post)(waiting&) noexcept;
+  };
+
+  /// Whether the current thread is inside.
+  bool mine() const noexcept {
+    return owner_.load(std::memory_order_relaxed) == sync::this_thread();
+  }
+
+  bool try_enter() noexcept {
+    std::uintptr_t expected = free;
+    return entered(word_.compare_exchange_strong(expected, taken, std::memory_order_acquire,
+                                                 std::memory_order_relaxed));
+  }
+
+  /// For what is short, or must not fail.
+  void enter() noexcept {
+    for (unsigned looks = 0; !try_enter(); ++looks) sync::relax(looks);
+  }
+
+  /// False: the gate is taken, and its owner will ring on its way out.
+  bool enter_or_ring() noexcept {
+    std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+    for (;;) {
+      if (seen == free) {
+        if (word_.compare_exchange_weak(seen, taken, std::memory_order_acquire,
+                                        std::memory_order_relaxed)) {
+          return entered(true);
+        }
+      } else if (word_.compare_exchange_weak(seen, seen | rung, std::memory_order_release,
+                                             std::memory_order_relaxed)) {
+        return false;
+      }
+    }
+  }
+
+  /// False: the gate is taken, and its owner will post `w` on its way out.
+  bool enter_or_push(waiting& w) noexcept {
+    std::uintptr_t seen = word_.load(std::memory_order_relaxed);
+    for (;;) {
+      if (seen == free) {
+        if (word_.compare_exchange_weak(seen, taken, std::memory_order_acquire,
+                                        std::memory_order_relaxed)) {
+          return entered(true);
+        }
+      } else {
+        w.next = reinterpret_cast<waiting*>(seen & ~flags);
+        const auto pushed = reinterpret_cast<std::uintptr_t>(&w) | (seen & flags);
+        if (word_.compare_exchange_weak(seen, pushed, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+          return false;
+        }
+      }
+    }
+  }
+
+  /// From inside: the owner, which is the current thread, rings on its way out.
+  void ring_on_leaving() noexcept { word_.fetch_or(rung, std::memory_order_relaxed); }
+
+  /// Leaves; before that calls `ring` if somebody rang, which returns false if it has left the gate
+  /// itself. Once left, nothing of this object is touched: it may be gone.
+  template <class Ring>
+  void leave(Ring&& ring) noexcept {
+    for (;;) {
+      owner_.store(nullptr, std::memory_order_relaxed);
+      std::uintptr_t seen = taken;
+      if (word_.compare_exchange_strong(seen, free, std::memory_order_release,
+                                        std::memory_order_relaxed)) [[likely]] {
+        return;
+      }
+      owner_.store(sync::this_thread(), std::memory_order_relaxed);
+      seen = word_.exchange(taken, std::memory_order_acq_rel);
+      post_in_order(reinterpret_cast<waiting*>(seen & ~flags));
+      if ((seen & rung) && !ring()) return;
+    }
+  }
+
+ private:
+  static constexpr std::uintptr_t free = 0;
+  static constexpr std::uintptr_t taken = 1;
+  static constexpr std::uintptr_t rung = 2;
+  static constexpr std::uintptr_t flags = taken | rung;  // the rest is the newest of `waiting`
+
+  bool entered(bool in) noexcept {
+    if (in) owner_.store(sync::this_thread(), std::memory_order_relaxed);
+    return in;
+  }
+
+  static void post_in_order(waiting* newest) noexcept {
+    waiting* oldest = nullptr;
+    while (newest) {
+      waiting* const next = newest->next;
+      newest->next = oldest;
+      oldest = newest;
+      newest = next;
+    }
+    while (oldest) {
+      waiting* const next = oldest->next;
+      oldest->post(*oldest);
+      oldest = next;
+    }
+  }
+
+  sync::atomic<std::uintptr_t> word_{free};
+  sync::atomic<const void*> owner_{nullptr};  // only ever compared with the current thread
+};
+
+}  // namespace holdfast::detail
+
+#endif

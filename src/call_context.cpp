@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
+#include <holdfast/call_context.hpp>
+
+#include "detail/thread_store.hpp"
+
+namespace holdfast {
+
+duration call_context::remaining() const noexcept {
+  if (deadline() == never) return duration::max();
+  return std::max(deadline() - now(), duration::zero());
+}
+
+asio::cancellation_slot call_context::slot() {
+  if (!slot_) {
+    slot_.reset(new detail::signal_listener);
+    const detail::cancellation_scope::entry in(scope_);
+    used_ = true;
+    scope_.link(*slot_);
+  }
+  if (unarmed_) {
+    unarmed_->start(*place_, limit.at);  // may throw: it is to be armed the next time, then
+    unarmed_ = nullptr;
+  }
+  return slot_->signal.slot();
+}
+
+namespace detail {
+
+namespace {
+
+using listener_store = thread_store<signal_listener, sizeof(signal_listener)>;
+
+}  // namespace
+
+void* signal_listener::operator new(std::size_t) {
+  void* const p = listener_store::take();
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+
+void signal_listener::operator delete(void* p) noexcept { listener_store::give_back(p); }
+
+}  // namespace detail
+}  // namespace holdfast
