@@ -4,6 +4,7 @@
 #include <boost/asio/deferred.hpp>
 #include <boost/system/errc.hpp>
 #include <holdfast/detail/operation.hpp>
+#include <holdfast/detail/timeout_terms.hpp>
 #include <holdfast/ledger.hpp>
 #include <new>
 
@@ -65,6 +66,15 @@ wait_end operation::finish_wait() {
   const wait_end end = turn_->wait.finish();
   if (end == wait_end::failed) throw std::bad_alloc();
   return end != wait_end::granted && caller_cancelled() ? wait_end::cancelled : end;
+}
+
+failure operation::timeout_failure() const noexcept {
+  const time_point now = time_->precise_now();
+  const duration overrun = now > limit.at ? now - limit.at : duration::zero();
+  if (limit.by) return limit.by->expired(overrun);
+  failure f(limit.code, policy_kind::timeout, {});
+  f.set_time({}, overrun);
+  return f;
 }
 
 void operation::attribute(failure& f) const noexcept {

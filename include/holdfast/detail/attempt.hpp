@@ -145,7 +145,7 @@ class chain_attempt {
     if (sink_.exception) {
       fail(outcome, failure(std::move(sink_.exception)));
     } else if (!sink_.value) {
-      fail(outcome, failure(operation_.limit.detach->code, policy_kind::timeout, {}));
+      fail(outcome, operation_.limit.detach->terms.expired(duration::zero()));
     } else if constexpr (std::is_void_v<value_type>) {
       conclude<T, Call>(outcome);
     } else {

@@ -31,11 +31,17 @@ enum class step : std::uint8_t {
 };
 
 struct detach_state;
+struct timeout_terms;
 
 /// The deadline in force and what happens at it. Nested timeouts save and restore it.
 struct deadline_scope {
   time_point at = never;
   errc code = errc::total_timeout;
+  /// The type of cancellation that is emitted then.
+  asio::cancellation_type_t emits = asio::cancellation_type::terminal;
+  /// The timeout that set it; null: the caller's deadline, or a parent's. A layer of the operation's
+  /// stack: not to be followed once the operation has gone.
+  const timeout_terms* by = nullptr;
   /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
   time_point detach_at = never;
   detach_state* detach = nullptr;
@@ -120,7 +126,7 @@ class operation final : public call_context, private deadline_alarm {
   /// The same for a deadline that an operation within this one has kept in this one's place.
   void attribute_timeout(failure& f) const noexcept;
 
-  failure timeout_failure() const { return failure(limit.code, policy_kind::timeout, {}); }
+  failure timeout_failure() const noexcept;
   failure refusal_failure() const {
     return {refused.code, refused.policy,
             refused.policy_name ? std::string_view(*refused.policy_name) : std::string_view(),
