@@ -10,6 +10,7 @@
 #include <holdfast/pipeline.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace holdfast {
 
@@ -119,6 +120,9 @@ class chain {
 
   /// As `pipeline::safe_utilisation`.
   double safe_utilisation() const { return stack_.safe_utilisation(); }
+
+  /// As `pipeline::timeouts`.
+  std::vector<timeout_snapshot> timeouts() const { return detail::timeouts_of(stack_); }
 
   /// Prints the policies with every option, outermost first, the call, and `safe_utilisation` where
   /// it is below 1.
