@@ -35,7 +35,7 @@ bool operation::refuse_late() noexcept {
   return refuse({.code = errc::deadline_too_near});
 }
 
-void operation::ring() { cancel(cancel_reason::deadline, asio::cancellation_type::all); }
+void operation::ring() { cancel(cancel_reason::deadline, limit.emits); }
 
 turn& operation::prepare_wait() {
   if (!turn_) turn_.reset(new turn);

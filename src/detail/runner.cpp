@@ -142,7 +142,7 @@ void runner_base::arm(time_point deadline) {
 void runner_base::ring() {
   if (!in_grace_) {
     if (sink_) sink_->timed_out = true;
-    context.cancel_attempt(signal_, cancel_reason::deadline);
+    context.cancel_attempt(signal_, cancel_reason::deadline, limit_.emits);
     if (!limit_.detach || !waiter_) return;
     in_grace_ = true;
     const time_point leave_at = saturating_add(limit_.detach_at, limit_.detach->grace);

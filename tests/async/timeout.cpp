@@ -4,9 +4,12 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <catch2/catch_all.hpp>
 #include <holdfast/resilient.hpp>
 #include <holdfast/standard.hpp>
+#include <memory>
 #include <string>
 
 #include "../support/in_virtual_time.hpp"
@@ -169,6 +172,49 @@ TEST_CASE("timeout: a failure says that its call went on", "[timeout]") {
     CHECK(copy.message() == r.error().message());
     CHECK(p.timeouts()[0].overran == 1);
   });
+}
+
+TEST_CASE("timeout: emits the type that it is told, terminal by default", "[timeout]") {
+  for (const auto type : {cancellation::terminal, cancellation::partial, cancellation::total}) {
+    for (const bool own_chain : {false, true}) {
+      in_virtual_time([&](virtual_time& time) -> asio::awaitable<void> {
+        auto heard = cancellation::none;
+        const auto listens = [&heard](auto token) {
+          return asio::async_initiate<decltype(token), void(boost::system::error_code)>(
+              [&heard](auto handler) {
+                auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+                asio::get_associated_cancellation_slot(*shared).assign(
+                    [&heard, shared](cancellation t) {
+                      heard = t;
+                      asio::post(asio::get_associated_executor(*shared), [shared] {
+                        std::move(*shared)(asio::error::operation_aborted);
+                      });
+                    });
+              },
+              token);
+        };
+        const auto in_callers_chain = [&](hf::call_context& ctx) -> asio::awaitable<int> {
+          co_await listens(ctx.token());
+          co_return 1;
+        };
+        const auto opaque = [&]() -> asio::awaitable<int> {
+          co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+          co_await listens(asio::deferred);
+          co_return 1;
+        };
+        const auto begun = time.now();
+        const auto p =
+            type == cancellation::terminal
+                ? hf::pipeline().with(hf::timeout{10ms})
+                : hf::pipeline().with(hf::timeout{.after = 10ms, .cancellation = type});
+        auto pending = own_chain ? p(opaque) : p(in_callers_chain);
+        const auto r = co_await std::move(pending);
+        CHECK(r.error().code() == hf::errc::attempt_timeout);
+        CHECK(heard == type);
+        CHECK(time.now() - begun == 10ms);
+      });
+    }
+  }
 }
 
 TEST_CASE("timeout: those below a hedge are counted too", "[timeout]") {

@@ -60,11 +60,12 @@ class attempt_context : public call_context {
   void forget_operation() noexcept { operation_ = nullptr; }
 
   /// Cancels the chain, and through it whatever the attempt awaits with this context's token.
-  void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why) {
+  void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why,
+                      asio::cancellation_type_t type = asio::cancellation_type::all) {
     reason_ = why;
-    chain.emit(asio::cancellation_type::all);
+    chain.emit(type);
     // An operation that was given `slot()` itself is not connected to the chain.
-    signal_.emit(asio::cancellation_type::all);
+    signal_.emit(type);
   }
 
  private:
