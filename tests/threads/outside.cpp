@@ -75,8 +75,9 @@ TEST_CASE("threads: drain and sleep_for are started from outside (real time)", "
     auto bound = b.drain(asio::bind_executor(busy.ctx, asio::use_future));
     auto named = b.drain(busy.ctx, asio::use_future);
     auto slept = hf::sleep_for(busy.ctx, 200us, asio::use_future);
+    const auto strand = asio::make_strand(busy.ctx);
     auto until = hf::sleep_until(hf::clock::now() + 100us,
-                                 asio::bind_executor(asio::make_strand(busy.ctx), asio::use_future));
+                                 asio::bind_executor(strand, asio::use_future));
     b.core()->release();
     bound.get();
     named.get();

@@ -39,8 +39,8 @@ struct deadline_scope {
   errc code = errc::total_timeout;
   /// The type of cancellation that is emitted then.
   asio::cancellation_type_t emits = asio::cancellation_type::terminal;
-  /// The timeout that set it; null: the caller's deadline, or a parent's. A layer of the operation's
-  /// stack: not to be followed once the operation has gone.
+  /// The timeout that set it; null: the caller's deadline, or a parent's. It lives in the
+  /// operation's stack: not to be followed once the operation has gone.
   const timeout_terms* by = nullptr;
   /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
   time_point detach_at = never;

@@ -24,8 +24,8 @@ enum class timeout_mode : std::uint8_t {
 ///
 /// Below a `retry` it limits each attempt (`errc::attempt_timeout`); around one it limits all
 /// attempts and the waits between them (`errc::total_timeout`). When the time is up, the timeout
-/// cancels the call. It passes on a value that the call still returns, and any failure of the call's
-/// own. Never fires early; how late: docs/timeout.md. What it counts: `pipeline::timeouts`.
+/// cancels the call. It passes on a value that the call still returns, and a failure that is not
+/// that cancellation. Never fires early; how late: docs/timeout.md. What it counts: `pipeline::timeouts`.
 struct timeout {
   /// The time allowed. More than zero.
   duration after = std::chrono::seconds(30);
@@ -47,8 +47,8 @@ struct timeout {
   /// is not cancelled.
   boost::asio::cancellation_type_t cancellation = boost::asio::cancellation_type::terminal;
 
-  /// Appears in failures, `describe` and `pipeline::timeouts`. May be empty. Failures show its first
-  /// 31 characters.
+  /// Appears in failures (its first 31 characters), `describe` and `pipeline::timeouts`. May be
+  /// empty.
   std::string name = {};
 };
 
