@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <holdfast/detail/failure_details.hpp>
 #include <holdfast/detail/format.hpp>
+#include <holdfast/detail/timeout_terms.hpp>
 #include <holdfast/failure.hpp>
 #include <new>
 #include <system_error>
@@ -61,6 +62,24 @@ std::string what_of(const std::exception_ptr& exception) {
   }
 }
 
+/// A timeout says how long it waited; all else is in the code.
+std::string text_of(const failure& f) {
+  if (f.policy() != policy_kind::timeout || f.code() != condition::timed_out) {
+    return f.code().message();
+  }
+  std::string text = f.code().message();
+  if (const auto allowed = f.time_allowed()) {
+    text = fmt::format("no answer within {}", detail::readable_duration(*allowed));
+  } else if (f.code() == errc::total_timeout) {
+    text = "no answer before the caller's deadline";
+  }
+  if (f.overrun() > duration::zero()) {
+    text += fmt::format("; the call went on for another {}",
+                        detail::readable_duration(f.overrun()));
+  }
+  return text;
+}
+
 }  // namespace
 
 failure::failure(boost::system::error_code code) noexcept : details_(take()) {
@@ -111,6 +130,8 @@ failure_details* failure::writable() noexcept {
       copy->code = shared.code;
       copy->exception = shared.exception;
       copy->retry_after = shared.retry_after;
+      copy->time_allowed = shared.time_allowed;
+      copy->overrun = shared.overrun;
       copy->policy = shared.policy;
       copy->policy_name = shared.policy_name;
     }
@@ -137,13 +158,27 @@ failure& failure::with_retry_after(duration hint) noexcept {
   return *this;
 }
 
+std::optional<duration> failure::time_allowed() const noexcept {
+  const duration d = get().time_allowed;
+  return d < duration::zero() ? std::nullopt : std::optional(d);
+}
+
+duration failure::overrun() const noexcept { return get().overrun; }
+
+void failure::set_time(std::optional<duration> allowed, duration overrun) noexcept {
+  auto* const d = writable();
+  if (!d) return;
+  d->time_allowed = allowed.value_or(duration(-1));
+  d->overrun = overrun > detail::timeout_tolerance ? overrun : duration::zero();
+}
+
 void failure::set_attempts(unsigned n) noexcept {
   if (attempts() == n) return;
   if (auto* d = writable()) d->attempts = n;
 }
 
 std::string failure::message() const {
-  std::string text = exception() ? what_of(exception()) : code().message();
+  std::string text = exception() ? what_of(exception()) : text_of(*this);
   if (policy() != policy_kind::none) {
     text = policy_name().empty()
                ? fmt::format("{}: {}", to_string(policy()), text)
@@ -161,6 +196,7 @@ void failure::raise() const {
   throw error(*this);
 }
 
-error::error(failure f) : system_error(f.code(), f.message()), why_(std::move(f)) {}
+error::error(failure f)
+    : system_error(f.code()), why_(std::move(f)), text_(why_.message()) {}
 
 }  // namespace holdfast

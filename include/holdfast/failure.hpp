@@ -70,6 +70,14 @@ class failure {
   /// circuit, or the hint of the service.
   std::optional<duration> retry_after() const noexcept;
 
+  /// The time that the timeout allowed which ended the operation. None: another policy, the call or
+  /// the caller's own deadline ended it.
+  std::optional<duration> time_allowed() const noexcept;
+
+  /// For how long a call that a timeout or a deadline ended went on after its time was up: it did
+  /// not hear the cancellation. Zero if it ended in time.
+  duration overrun() const noexcept;
+
   /// Attaches the service's own hint, for `retry` to honour. Negative hints are ignored.
   failure& with_retry_after(duration d) noexcept;
 
@@ -81,6 +89,9 @@ class failure {
 
   /// For the engine: stamps the number of attempts.
   void set_attempts(unsigned n) noexcept;
+
+  /// For the engine: stamps what `time_allowed` and `overrun` say.
+  void set_time(std::optional<duration> allowed, duration overrun) noexcept;
 
  private:
   const detail::failure_details& get() const noexcept;
@@ -98,8 +109,12 @@ class error : public boost::system::system_error {
   explicit error(failure f);
   const failure& why() const noexcept { return why_; }
 
+  /// `failure::message()`, without the code's own text after it.
+  const char* what() const noexcept override { return text_.c_str(); }
+
  private:
   failure why_;
+  std::string text_;
 };
 
 }  // namespace holdfast

@@ -8,6 +8,7 @@
 #include <holdfast/detail/make_layer.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace holdfast {
 
@@ -144,6 +145,11 @@ class pipeline {
   /// services, and not what the call itself does. (L. Huang et al., "Metastable Failures in the
   /// Wild", OSDI 2022, theorem 2.)
   double safe_utilisation() const { return stack_.safe_utilisation(); }
+
+  /// What the timeouts have seen, outermost first, those below a hedge included and those of a
+  /// fallback's chain not. Each copy of a pipeline counts for itself, from zero. Thread safety:
+  /// safe, from any thread.
+  std::vector<timeout_snapshot> timeouts() const { return detail::timeouts_of(stack_); }
 
   /// Prints the policies with every option, outermost first, one a line, and `safe_utilisation`
   /// where it is below 1.

@@ -15,7 +15,7 @@ namespace holdfast {
 
 /// What a standard stack must know of the service.
 struct standard_options {
-  /// Names the breaker, the bulkhead and the budget. May be empty.
+  /// Names the policies. May be empty.
   std::string name = {};
 
   /// The longest that an attempt may take: what the service hardly ever needs while it is well.
@@ -59,13 +59,14 @@ struct standard_parts {
 /// Throws `invalid_options`.
 inline auto standard(const standard_options& o, const standard_parts& parts) {
   return pipeline()
-      .with(timeout{.after = o.attempt_timeout})
+      .with(timeout{.after = o.attempt_timeout, .name = o.name})
       .with(parts.breaker)
       .with(parts.bulkhead)
       .with(retry{.max_attempts = 3,
                   .wait = {.base = std::chrono::milliseconds(100), .cap = std::chrono::seconds(5)},
-                  .budget = parts.budget})
-      .with(timeout{.after = o.deadline});
+                  .budget = parts.budget,
+                  .name = o.name})
+      .with(timeout{.after = o.deadline, .name = o.name});
 }
 inline auto standard(const standard_options& o = {}) { return standard(o, standard_parts(o)); }
 

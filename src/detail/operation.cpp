@@ -5,6 +5,7 @@
 #include <boost/system/errc.hpp>
 #include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/operation.hpp>
+#include <holdfast/detail/timeout_terms.hpp>
 #include <holdfast/ledger.hpp>
 #include <memory>
 #include <mutex>
@@ -82,6 +83,8 @@ void operation::inherit() {
       limit.at = parent->limit.at;
       limit.code = parent->limit.code;
       limit.emits = parent->limit.emits;
+      // What a detaching timeout has left behind may go on without the timeout.
+      limit.by = parent->limit.detach ? nullptr : parent->limit.by;
     }
     limit.detach_at = parent->limit.detach_at;
     limit.detach = parent->limit.detach;
@@ -153,6 +156,15 @@ wait_end operation::finish_wait() {
   return caller_cancelled() ? wait_end::cancelled : wait_end::elapsed;
 }
 
+failure operation::timeout_failure() const noexcept {
+  const time_point now = time().precise_now();
+  const duration overrun = now > limit.at ? now - limit.at : duration::zero();
+  if (limit.by) return limit.by->expired(overrun);
+  failure f(limit.code, policy_kind::timeout, {});
+  f.set_time({}, overrun);
+  return f;
+}
+
 void operation::attribute(failure& f) const noexcept {
   if (f.code() != boost::system::errc::operation_canceled) return;
   if (caller_cancelled()) {
@@ -163,8 +175,8 @@ void operation::attribute(failure& f) const noexcept {
 }
 
 failure operation::left_failure() const {
-  const errc code = limit.at < limit.detach_at ? limit.detach->code : limit.code;
-  return failure(code, policy_kind::timeout, {});
+  return limit.at < limit.detach_at ? limit.detach->terms.expired(duration::zero())
+                                    : timeout_failure();
 }
 
 void operation::attribute_timeout(failure& f) const noexcept {

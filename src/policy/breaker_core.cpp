@@ -8,33 +8,30 @@ full_breaker_store::full_breaker_store(circuit_breaker_options o, time_point bor
     : rules_(std::move(o)), history_(born) {
   const auto options = rules_.options();
   if (options->window_calls != 0) {
-    rings_.push_back(std::make_unique<call_ring>(options->window_calls));
-    ring_.store(rings_.back().get(), std::memory_order_relaxed);
+    ring_.replace(std::make_unique<call_ring>(options->window_calls));
   }
 }
 
 void full_breaker_store::add(call_kind k, time_point now) noexcept {
-  if (call_ring* ring = ring_.load(std::memory_order_acquire)) {
-    ring->add(k);
-  } else {
-    counts_.add(k, rules_.clock.period(now));
-  }
+  if (ring_.use([k](call_ring& ring) { ring.add(k); })) return;
+  counts_.add(k, rules_.clock.period(now));
 }
 
 window_counts full_breaker_store::counts(time_point now) const noexcept {
-  if (const call_ring* ring = ring_.load(std::memory_order_acquire)) return ring->sum();
+  window_counts sum;
+  if (ring_.use([&sum](const call_ring& ring) { sum = ring.sum(); })) return sum;
   return counts_.sum(rules_.clock.period(now));
 }
 
 void full_breaker_store::clear(std::uint64_t generation) noexcept {
-  if (call_ring* ring = ring_.load(std::memory_order_relaxed)) ring->clear();
+  ring_.use([](call_ring& ring) { ring.clear(); });
   counts_.clear();
   counts_.clear_in_flight(generation);
 }
 
 void full_breaker_store::change_window(const circuit_breaker_options& o, time_point now) {
   const auto old = rules_.options();
-  call_ring* ring = ring_.load(std::memory_order_relaxed);
+  const call_ring* const ring = ring_.get();
   const window_counts held = counts(now);
   const auto kinds = {call_kind::good, call_kind::slow, call_kind::failed, call_kind::failed_slow};
   const auto amount = [&held](call_kind k) {
@@ -55,14 +52,13 @@ void full_breaker_store::change_window(const circuit_breaker_options& o, time_po
         }
       }
     }
-    ring_.store(made.get(), std::memory_order_release);
-    rings_.push_back(std::move(made));
+    ring_.replace(std::move(made));
   } else if (o.window_calls == 0 && (ring || o.window != old->window)) {
     // What was counted counts as of now, and leaves with the window that begins.
     counts_.clear_for_renumbering();
     rules_.clock.change(o.window);
     for (const call_kind k : kinds) counts_.add(k, rules_.clock.period(now), amount(k));
-    ring_.store(nullptr, std::memory_order_release);
+    ring_.replace(nullptr);
   }
   counts_.unsettle();
 }

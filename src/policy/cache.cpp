@@ -54,12 +54,34 @@ void describe_cache(std::string& out, std::string_view name, const cache_rules& 
   if (makes_keys) out += ", a function makes the keys";
 }
 
-void cache_state::observe(std::shared_ptr<cache_observer> o) {
+std::shared_ptr<const cache_state::observer_list> cache_state::living(
+    std::shared_ptr<cache_observer> added) const {
+  auto next = std::make_shared<observer_list>();
+  if (observers_) {
+    for (const auto& weak : *observers_) {
+      if (!weak.expired()) next->push_back(weak);
+    }
+  }
+  if (added) next->push_back(std::move(added));
+  if (next->empty()) return nullptr;
+  next->shrink_to_fit();
+  return next;
+}
+
+void cache_state::observe(const std::shared_ptr<cache_observer>& o) {
+  std::shared_ptr<const observer_list> old;  // given up outside of the lock
   const std::lock_guard lock(mutex_);
-  auto next = observers_ ? std::make_shared<observer_list>(*observers_)
-                         : std::make_shared<observer_list>();
-  next->push_back(std::move(o));
-  observers_ = std::move(next);
+  old = std::exchange(observers_, living(o));
+}
+
+void cache_state::forget_dead_observers() noexcept {
+  std::shared_ptr<const observer_list> old;
+  const std::lock_guard lock(mutex_);
+  try {
+    old = std::exchange(observers_, living());
+  } catch (const std::bad_alloc&) {
+    // Their places go with the next one.
+  }
 }
 
 step cache_gate::ask(frame& f, operation& op) const noexcept {

@@ -23,7 +23,7 @@ retry_layer::retry_layer(retry options)
   faults.at_least("wait.base", options_.wait.base, duration::zero());
   faults.at_least("wait.cap", options_.wait.cap, std::max(options_.wait.base, duration::zero()));
   faults.between("wait.factor", options_.wait.factor, 1.0, 1e6);
-  faults.raise_if_any("retry");
+  faults.raise_if_any(options_.name.empty() ? "retry" : fmt::format("retry '{}'", options_.name));
 }
 
 namespace {
@@ -122,7 +122,8 @@ bool retry_layer::in_time(const frame& f, const operation& op, time_point next) 
 
 void retry_layer::describe(std::string& out) const {
   const backoff& w = options_.wait;
-  out += fmt::format("retry: at most {} attempts", options_.max_attempts);
+  out += options_.name.empty() ? "retry" : fmt::format("retry '{}'", options_.name);
+  out += fmt::format(": at most {} attempts", options_.max_attempts);
   if (options_.max_elapsed > duration::zero()) {
     out += fmt::format(" within {}", format_duration(options_.max_elapsed));
   }

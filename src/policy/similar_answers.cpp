@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <holdfast/detail/option_faults.hpp>
 #include <holdfast/detail/similar_core.hpp>
 
@@ -36,6 +37,17 @@ similar_core::similar_core(similar_options options) : name_(options.name) {
   options_ = std::make_shared<const similar_options>(validated(std::move(options), name_));
 }
 
+similar_core::~similar_core() {
+  // The cache's reference to this has expired already.
+  if (const auto cache = cache_.lock()) cache->forget_dead_observers();
+}
+
+void similar_core::observe(const std::shared_ptr<similar_core>& self,
+                           const std::shared_ptr<cache_state>& cache) {
+  cache->observe(self);
+  self->cache_ = cache;
+}
+
 similar_core::entry_ptr similar_core::make_entry(std::string_view key, kept_ptr item, time_point at,
                                                  const similar_options& o) {
   const std::size_t scope = scope_of(key, o);
@@ -51,9 +63,11 @@ void similar_core::stored(std::string_view key, const kept_ptr& item, time_point
     o = options_;
   }
   entry_ptr e = make_entry(key, item, now, *o);
+  std::vector<entry_ptr> stale;
   entry_ptr dead;
   const std::lock_guard lock(mutex_);
   if (options_ != o) e = make_entry(key, item, now, *options_);  // new ones came in between
+  drop_stale(now, stale);
   const auto same = std::ranges::find(entries_, key, &entry::key);
   if (same != entries_.end()) {
     dead = std::move(*same);
@@ -63,6 +77,19 @@ void similar_core::stored(std::string_view key, const kept_ptr& item, time_point
     entries_.erase(entries_.begin());
   }
   entries_.push_back(std::move(e));
+}
+
+void similar_core::drop_stale(time_point now, std::vector<entry_ptr>& dead) {
+  const duration most = options_->max_age;
+  if (most <= duration::zero() || entries_.empty() || now - entries_.front()->at <= most) return;
+  const auto fresh = std::ranges::find_if(
+      entries_, [&](const entry_ptr& e) { return now - e->at <= most; });
+  // Both parts move into vectors of their own size.
+  std::vector<entry_ptr> kept(std::make_move_iterator(fresh),
+                              std::make_move_iterator(entries_.end()));
+  entries_.erase(fresh, entries_.end());
+  dead.swap(entries_);
+  entries_.swap(kept);
 }
 
 void similar_core::erased(std::string_view key) {

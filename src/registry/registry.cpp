@@ -269,11 +269,14 @@ holdfast::chaos registry::chaos(std::string_view name) const {
 }
 
 holdfast::timeout registry::timeout(std::string_view name) const {
-  return state_->value(name, "timeout", &service_options::timeout);
+  holdfast::timeout t = state_->value(name, "timeout", &service_options::timeout);
+  if (t.name.empty()) t.name = name;
+  return t;
 }
 
 holdfast::retry registry::retry(std::string_view name) const {
   holdfast::retry r = state_->value(name, "retry", &service_options::retry);
+  if (r.name.empty()) r.name = name;
   if (!r.budget) {
     const std::shared_lock lock(state_->mutex);
     r.budget = state_->find(name).second.object<retry_budget>();

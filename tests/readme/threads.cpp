@@ -145,3 +145,19 @@ TEST_CASE("threads: a chain is an Asio operation") {
   CHECK(seen == 42);
   CHECK(later.get().value() == 42);
 }
+
+TEST_CASE("threads: an executor for tokens that have none") {
+  asio::io_context ctx{1};
+  hf::testing::virtual_time time{ctx};
+  hf::bulkhead database({.limit = 4});
+  const auto chain = hf::resilient([]() -> asio::awaitable<int> { co_return 42; });
+  // [on]
+  std::future<hf::result<int>> answer = chain.on(ctx)(asio::use_future);
+  std::future<void> slept = hf::sleep_for(ctx, 10ms, asio::use_future);
+  std::future<void> drained = database.drain(ctx, asio::use_future);
+  // [/on]
+  time.run();
+  CHECK(answer.get().value() == 42);
+  slept.get();
+  drained.get();
+}

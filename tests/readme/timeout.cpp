@@ -2,6 +2,9 @@
 // What docs/timeout.md shows.
 #include "scenario.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/deferred.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <string>
 
@@ -16,6 +19,12 @@ asio::awaitable<std::string> hangs(hf::call_context& ctx) {
 asio::awaitable<std::string> deaf() {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   co_await hf::sleep_for(3s);
+  co_return "late, but here";
+}
+
+asio::awaitable<std::string> forgets(hf::call_context&) {
+  co_await hf::sleep_for(1s, asio::bind_cancellation_slot(asio::cancellation_slot(),
+                                                          asio::deferred));
   co_return "late, but here";
 }
 
@@ -52,6 +61,56 @@ TEST_CASE("timeout: the call's own operations hear it through the token") {
     CHECK(answer.error().code() == hf::errc::attempt_timeout);
     CHECK(answer.error().policy() == hf::policy_kind::timeout);
     // [/context_call]
+  });
+  CHECK(took == 2s);
+}
+
+TEST_CASE("timeout: what it has seen") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    // [overrun]
+    // forgets() takes the context, awaits one second, and does not pass the token on.
+    auto guard = hf::pipeline().with(hf::timeout{.after = 100ms, .name = "gpt-4"});
+    hf::result<std::string> answer = co_await guard(forgets);
+    CHECK(answer.has_value());  // after one second
+
+    hf::timeout_snapshot seen = guard.timeouts().front();
+    CHECK(seen.name == "gpt-4");
+    CHECK(seen.expired == 1);
+    CHECK(seen.overran == 1);
+    CHECK(seen.longest_overrun == 900ms);
+    // [/overrun]
+  });
+}
+
+TEST_CASE("timeout: a resolver that cannot be cancelled") {
+  in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
+    const hf::time_point start = time.now();
+    const auto look_up = [](const std::string& host) -> asio::awaitable<std::string> {
+      auto found = co_await deaf();  // stands for resolver.async_resolve(host, ...)
+      co_return found + host;
+    };
+    // [dns]
+    auto resolve = hf::pipeline().with(
+        hf::timeout{.after = 1s, .mode = hf::timeout_mode::detach, .name = "dns"});
+
+    std::string host = "example.com";
+    auto call = [look_up, host] { return look_up(host); };  // owns all that it needs
+    hf::result<std::string> address = co_await resolve(call);
+    CHECK(address.error().message() == "timeout 'dns': no answer within 1 s");
+    // [/dns]
+    CHECK(time.now() - start == 1s);
+    co_await hf::sleep_for(3s);
+  });
+}
+
+TEST_CASE("timeout: a client that keeps its connection for total only") {
+  const hf::duration took = in_virtual_time([](auto&) -> asio::awaitable<void> {
+    // [cancellation]
+    auto guard = hf::pipeline().with(
+        hf::timeout{.after = 2s, .cancellation = asio::cancellation_type::total});
+    // [/cancellation]
+    const hf::result<std::string> answer = co_await guard(hangs);
+    CHECK(answer.error().code() == hf::errc::attempt_timeout);
   });
   CHECK(took == 2s);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch_all.hpp>
 #include <chrono>
 #include <deque>
 #include <holdfast/detail/call_ring.hpp>
+#include <holdfast/detail/ring_place.hpp>
 #include <memory>
 #include <random>
 #include <thread>
@@ -11,6 +13,7 @@
 
 using holdfast::detail::call_kind;
 using holdfast::detail::call_ring;
+using holdfast::detail::ring_place;
 using holdfast::detail::window_counts;
 
 namespace {
@@ -119,4 +122,44 @@ TEST_CASE("a ring is exact once its threads are done", "[call_ring][threads]") {
   for (unsigned i = 0; i < size; ++i) ring.add(call_kind::slow);
   CHECK(ring.sum().slow == size);
   CHECK(ring.sum().total() == size);
+}
+
+TEST_CASE("a ring that was replaced goes when no call is inside", "[call_ring]") {
+  ring_place place;
+  CHECK_FALSE(place.use([](call_ring&) {}));
+  for (unsigned size = 1; size <= 1000; ++size) place.replace(std::make_unique<call_ring>(size));
+  CHECK(place.replaced() == 0);
+  CHECK(place.use([&](call_ring& ring) {
+    place.replace(std::make_unique<call_ring>(7));
+    CHECK(place.replaced() == 1);
+    CHECK(ring.size() == 1000);
+    place.replace(nullptr);
+    CHECK(place.replaced() == 2);
+    ring.add(call_kind::good);
+  }));
+  CHECK(place.get() == nullptr);
+  place.replace(std::make_unique<call_ring>(8));
+  CHECK(place.replaced() == 0);
+  CHECK(place.use([](call_ring& ring) { CHECK(ring.size() == 8); }));
+}
+
+TEST_CASE("a ring is replaced while calls count", "[call_ring][threads]") {
+  // Real threads.
+  ring_place place;
+  std::atomic<bool> done{false};
+  std::atomic<unsigned> counted{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 3; ++t) {
+      threads.emplace_back([&] {
+        while (!done) counted += place.use([](call_ring& ring) { ring.add(call_kind::good); });
+      });
+    }
+    for (unsigned i = 0; i < 5000 || counted == 0; ++i) {
+      place.replace(i % 3 == 0 ? nullptr : std::make_unique<call_ring>(1 + i % 50));
+    }
+    done = true;
+  }
+  place.replace(nullptr);
+  CHECK(place.replaced() == 0);
 }

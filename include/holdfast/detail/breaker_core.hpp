@@ -7,12 +7,11 @@
 #include <holdfast/detail/breaker_history.hpp>
 #include <holdfast/detail/breaker_machine.hpp>
 #include <holdfast/detail/breaker_side.hpp>
-#include <holdfast/detail/call_ring.hpp>
+#include <holdfast/detail/ring_place.hpp>
 #include <holdfast/detail/striped_counts.hpp>
 #include <holdfast/detail/sync.hpp>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace holdfast::detail {
 
@@ -25,8 +24,7 @@ class full_breaker_store {
   sync::mutex& mutex() const noexcept { return mutex_; }
 
   [[gnu::always_inline]] bool add_good(time_point now) noexcept {
-    if (call_ring* ring = ring_.load(std::memory_order_acquire)) [[unlikely]] {
-      ring->add(call_kind::good);
+    if (ring_.use([](call_ring& ring) { ring.add(call_kind::good); })) [[unlikely]] {
       return true;  // to look at its totals is cheap
     }
     return counts_.add_good(rules_.clock.period(now));
@@ -72,10 +70,7 @@ class full_breaker_store {
 
   mutable breaker_rules rules_;
   striped_counts counts_;
-  sync::atomic<call_ring*> ring_{nullptr};  // where the last so many calls are counted
-  // Every ring there was: a call may still be counting in an old one. There is a new one only when
-  // its size is changed.
-  std::vector<std::unique_ptr<call_ring>> rings_;
+  ring_place ring_;  // where the last so many calls are counted
   mutable sync::mutex mutex_;
   breaker_side side_;
   breaker_history history_;

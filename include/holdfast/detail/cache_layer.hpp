@@ -41,11 +41,16 @@ class cache_state {
   virtual void describe(std::string& out) const = 0;
   virtual duration refresh_timeout() const = 0;
 
-  void observe(std::shared_ptr<cache_observer> o);
+  /// Tells `o` what is kept and forgotten, as long as it lives.
+  void observe(const std::shared_ptr<cache_observer>& o);
+  /// Gives up the places of observers that are gone.
+  void forget_dead_observers() noexcept;
   template <class Event>
   void tell(Event event) const {
     if (const auto observers = current_observers()) {
-      for (const auto& o : *observers) event(*o);
+      for (const auto& weak : *observers) {
+        if (const auto o = weak.lock()) event(*o);
+      }
     }
   }
 
@@ -56,7 +61,9 @@ class cache_state {
   mutable sync::mutex mutex_;  // guards the options and the observers
 
  private:
-  using observer_list = std::vector<std::shared_ptr<cache_observer>>;
+  using observer_list = std::vector<std::weak_ptr<cache_observer>>;
+  /// Of those that live, and of `added`; null if there are none. Under the lock.
+  std::shared_ptr<const observer_list> living(std::shared_ptr<cache_observer> added = {}) const;
   std::shared_ptr<const observer_list> current_observers() const {
     const std::lock_guard lock(mutex_);
     return observers_;

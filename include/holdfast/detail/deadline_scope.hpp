@@ -9,13 +9,17 @@
 namespace holdfast::detail {
 
 struct detach_state;
+struct timeout_terms;
 
 /// The deadline in force and what happens at it. Nested timeouts save and restore it.
 struct deadline_scope {
   time_point at = never;
   errc code = errc::total_timeout;
-  /// What is emitted then.
-  boost::asio::cancellation_type_t emits = boost::asio::cancellation_type::all;
+  /// The type of cancellation that is emitted then.
+  boost::asio::cancellation_type_t emits = boost::asio::cancellation_type::terminal;
+  /// The timeout that set it; null: the caller's deadline. It lives in the operation's stack: not to
+  /// be followed once the operation has gone.
+  const timeout_terms* by = nullptr;
   /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
   time_point detach_at = never;
   detach_state* detach = nullptr;

@@ -4,7 +4,7 @@
 
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/sync.hpp>
-#include <holdfast/errc.hpp>
+#include <holdfast/detail/timeout_terms.hpp>
 #include <memory>
 #include <utility>
 
@@ -12,13 +12,14 @@ namespace holdfast::detail {
 
 /// What the abandoned calls of one detaching timeout share. Lives as long as any of them.
 struct detach_state : std::enable_shared_from_this<detach_state> {
-  detach_state(unsigned l, duration g, errc c) noexcept : limit(l), grace(g), code(c) {}
+  detach_state(unsigned l, duration g, timeout_terms t)
+      : limit(l), grace(g), terms(std::move(t)) {}
 
   bool full() const noexcept { return running.load(std::memory_order_relaxed) >= limit; }
 
   const unsigned limit;
   const duration grace;
-  const errc code;  // what the operation whose call is abandoned ends with
+  const timeout_terms terms;  // make the failure of an operation whose call is abandoned
   sync::atomic<unsigned> running{0};
 };
 

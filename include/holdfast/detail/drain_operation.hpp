@@ -35,6 +35,16 @@ struct initiate_drain {
   }
 };
 
+struct initiate_drain_on {
+  template <class Handler>
+  void operator()(Handler&& handler, asio::any_io_executor executor,
+                  std::shared_ptr<bulkhead_core> core) const {
+    using homeward = homeward_handler<std::decay_t<Handler>>;
+    waiting_operation<homeward, last_permit>::start(
+        homeward(std::move(executor), std::forward<Handler>(handler)), std::move(core));
+  }
+};
+
 }  // namespace holdfast::detail
 
 #endif

@@ -18,6 +18,8 @@ struct failure_details {
   boost::system::error_code code;
   std::exception_ptr exception;
   duration retry_after{-1};
+  duration time_allowed{-1};
+  duration overrun{0};
   policy_kind policy = policy_kind::none;
   short_name policy_name;
 };

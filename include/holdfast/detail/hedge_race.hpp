@@ -190,7 +190,11 @@ class race final : public race_base {
     } else if constexpr (std::is_void_v<value_type>) {
       conclude<T, attempt_call>(e.outcome);
     } else {
-      conclude<T, attempt_call>(e.outcome, std::move(*e.sink.value));
+      try {
+        conclude<T, attempt_call>(e.outcome, std::move(*e.sink.value));
+      } catch (...) {  // out of the value's move
+        fail_with_current_exception(e.outcome);
+      }
     }
     if (timed_out(e) && e.outcome->has_error()) return verdict::failure;
     return classify(classifier_, std::as_const(*e.outcome)).outcome;
@@ -204,7 +208,11 @@ class race final : public race_base {
 
   void deliver(unsigned attempt, unsigned started) noexcept override {
     entry& e = entries_[attempt];
-    result_.outcome.emplace(std::move(*e.outcome));
+    try {
+      result_.outcome.emplace(std::move(*e.outcome));
+    } catch (...) {  // out of the value's move
+      fail_with_current_exception(result_.outcome);
+    }
     result_.attempts = started;
     result_.cancelled = e.sink.cancelled;
   }

@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_DETAIL_MAKE_LAYER_HPP
 #define HOLDFAST_DETAIL_MAKE_LAYER_HPP
 
+#include <algorithm>
 #include <holdfast/classifier.hpp>
 #include <holdfast/detail/budget_use.hpp>
 #include <holdfast/detail/layer_stack.hpp>
@@ -22,6 +23,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace holdfast::detail {
 
@@ -158,6 +160,15 @@ void for_each_timeout(const layer_stack<Classifier, Layers...>& stack, const F& 
         (visit(layers), ...);
       },
       stack.layers);
+}
+
+/// What the timeouts of the stack have seen, outermost first.
+template <class Stack>
+std::vector<timeout_snapshot> timeouts_of(const Stack& stack) {
+  std::vector<timeout_snapshot> all;
+  for_each_timeout(stack, [&all](const timeout_layer& t) { all.push_back(t.snapshot()); });
+  std::ranges::reverse(all);
+  return all;
 }
 
 /// Refuses a timeout that may leave calls behind together with a hedge, which waits for its losers.

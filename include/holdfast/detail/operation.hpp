@@ -131,7 +131,7 @@ class operation final : public call_context, private deadline_alarm {
   /// Of an attempt that a timeout has left behind.
   failure left_failure() const;
 
-  failure timeout_failure() const { return failure(limit.code, policy_kind::timeout, {}); }
+  failure timeout_failure() const noexcept;
   failure refusal_failure() const {
     return {refused.code, refused.policy,
             refused.policy_name ? std::string_view(*refused.policy_name) : std::string_view(),

@@ -47,6 +47,11 @@ namespace detail {
 class similar_core final : public cache_observer {
  public:
   explicit similar_core(similar_options options);
+  ~similar_core() override;
+
+  /// Is told what a cache keeps, until it dies. Before it is shared.
+  static void observe(const std::shared_ptr<similar_core>& self,
+                      const std::shared_ptr<cache_state>& cache);
 
   void stored(std::string_view key, const kept_ptr& item, time_point now) override;
   void erased(std::string_view key) override;
@@ -78,7 +83,11 @@ class similar_core final : public cache_observer {
   static entry_ptr make_entry(std::string_view key, kept_ptr item, time_point at,
                               const similar_options& o);
 
+  /// Lets go of the answers that are too old to be given. Under the lock.
+  void drop_stale(time_point now, std::vector<entry_ptr>& dead);
+
   const std::string name_;
+  std::weak_ptr<cache_state> cache_;
   mutable sync::mutex mutex_;  // guards what follows; not held while texts are compared
   std::shared_ptr<const similar_options> options_;
   std::vector<entry_ptr> entries_;  // oldest first

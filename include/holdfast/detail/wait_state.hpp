@@ -45,6 +45,14 @@ class wait_state : private timer_entry {
     state_.store(state::open, std::memory_order_relaxed);
   }
 
+  /// Hears the cancellation from here on, before `start`. May throw `std::bad_alloc`.
+  void listen() {
+    if (slot_.is_connected()) {
+      slot_.assign([this](asio::cancellation_type_t) { end(state::cancelled); });
+    }
+    listening_ = true;
+  }
+
   /// Suspends until the wait ends or `until` is reached. `handler` is posted to its own executor,
   /// never run from here. Whoever ends the wait needs no memory for that. Where there is none now
   /// it throws, and the handler is left as it is, or the wait has ended with `wait_end::failed`.
@@ -55,9 +63,7 @@ class wait_state : private timer_entry {
     handler_.store(std::forward<Handler>(handler));
     handler_.reserve(std::move(memory));
     try {
-      if (slot_.is_connected()) {
-        slot_.assign([this](asio::cancellation_type_t) { cancel(); });
-      }
+      if (!listening_) listen();
       time_->arm(*this, until);
     } catch (...) {
       fail();
@@ -99,6 +105,7 @@ class wait_state : private timer_entry {
   wait_end finish() noexcept {
     time_->disarm(*this);
     if (slot_.is_connected()) slot_.clear();
+    listening_ = false;
     switch (state_.exchange(state::idle, std::memory_order_acq_rel)) {
       case state::granted: return wait_end::granted;
       case state::cancelled: return wait_end::cancelled;
@@ -145,6 +152,7 @@ class wait_state : private timer_entry {
   }
 
   sync::atomic<state> state_{state::idle};
+  bool listening_ = false;
   time_service* time_ = nullptr;
   asio::cancellation_slot slot_;
   resumption handler_;

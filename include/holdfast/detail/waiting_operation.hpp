@@ -4,11 +4,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/system/errc.hpp>
 #include <boost/system/error_code.hpp>
+#include <holdfast/detail/handler_executor.hpp>
+#include <holdfast/detail/homeward_handler.hpp>
+#include <holdfast/detail/post_memory.hpp>
+#include <holdfast/detail/resumption.hpp>
+#include <holdfast/detail/place.hpp>
 #include <holdfast/detail/wait_state.hpp>
 #include <holdfast/time/time_service.hpp>
 #include <memory>
@@ -23,58 +25,95 @@ namespace holdfast::detail {
 ///   wait_state& wait();
 ///   time_point begin(time_service&);   the wait is open; returns until when to wait at most
 ///   void end() noexcept;               it is over, and about to be finished
+///
+/// Started from any thread. The subject begins there and then; the wait itself begins on the
+/// executor, which is where its cancellation comes from. A cancellation in between is kept.
 template <class Handler, class Subject>
 class waiting_operation {
  public:
   template <class... Args>
   static void start(Handler handler, Args&&... subject) {
-    completion done{nullptr, std::move(handler)};
+    const asio::any_io_executor executor = io_executor_of(handler);
+    asio::any_io_executor home = executor;
+    const bool here = place(home).here(false);
+    post_memory memory;
+    owner self;
     try {
-      done.op = std::make_unique<waiting_operation>(asio::get_associated_executor(done.handler),
-                                                    std::forward<Args>(subject)...);
-      waiting_operation& self = *done.op;
-      auto& time = time_service::of(self.executor_);
-      wait_state& wait = self.subject_.wait();
-      wait.prepare(time, asio::get_associated_cancellation_slot(done.handler));
-      const time_point until = self.subject_.begin(time);
-      wait.start(until, std::move(done));
+      if (!here) memory.reserve(post_memory::blocks_for(executor));
+      // The handler is taken after the memory is there.
+      self = std::make_unique<waiting_operation>(executor, handler,
+                                                 std::forward<Args>(subject)...);
+      self->begin();
     } catch (const std::bad_alloc&) {
       // Nothing can be posted without memory, and nothing that is thrown out of here reaches a
       // coroutine that awaits this.
-      done.op.reset();
-      std::move(done.handler)(error_of(wait_end::failed));
+      if (self) return fail(std::move(self));
+      return std::move(handler)(error_of(wait_end::failed));
     }
+    if (here) return arm(std::move(self));
+    resumption arms(self->executor_, [op = std::move(self)]() mutable { arm(std::move(op)); });
+    arms.reserve(std::move(memory));
+    arms.dispatch();
   }
 
   template <class... Args>
-  explicit waiting_operation(asio::any_io_executor executor, Args&&... subject)
-      : executor_(std::move(executor)),
+  waiting_operation(const asio::any_io_executor& executor, Handler& handler, Args&&... subject)
+      : executor_(executor),
         work_(executor_),
-        subject_(std::forward<Args>(subject)...) {}
+        subject_(std::forward<Args>(subject)...),
+        handler_(std::move(handler)) {}
   ~waiting_operation() { subject_.end(); }
   waiting_operation(const waiting_operation&) = delete;
 
  private:
+  using owner = std::unique_ptr<waiting_operation>;
+
   /// Keeps the operation until it runs: dropped with the execution context, it takes it along.
   struct completion {
     using executor_type = asio::any_io_executor;
     executor_type get_executor() const noexcept { return op->executor_; }
+    void operator()() { finish(std::move(op)); }
 
-    void operator()() {
-      op->subject_.end();
-      const auto ec = error_of(op->subject_.wait().finish());
-      op.reset();  // before the handler, which may wait again
-      std::move(handler)(ec);
-    }
-
-    std::unique_ptr<waiting_operation> op;
-    Handler handler;
+    owner op;
   };
+
+  void begin() {
+    auto& time = time_service::of(executor_);
+    wait_state& wait = subject_.wait();
+    wait.prepare(time, asio::get_associated_cancellation_slot(handler_));
+    wait.listen();
+    until_ = subject_.begin(time);
+  }
+
+  static void arm(owner self) {
+    waiting_operation& op = *self;
+    completion done{std::move(self)};
+    try {
+      op.subject_.wait().start(op.until_, std::move(done));
+    } catch (const std::bad_alloc&) {
+      fail(std::move(done.op));
+    }
+  }
+
+  static void fail(owner self) {
+    self->subject_.wait().fail();
+    finish(std::move(self));
+  }
+
+  static void finish(owner self) {
+    self->subject_.end();
+    const auto ec = error_of(self->subject_.wait().finish());
+    Handler handler(std::move(self->handler_));
+    self.reset();  // before the handler, which may wait again
+    std::move(handler)(ec);
+  }
 
   asio::any_io_executor executor_;
   // The timer is no work of the context, but this is: `run()` waits for it.
   asio::executor_work_guard<asio::any_io_executor> work_;
   Subject subject_;
+  time_point until_ = never;
+  Handler handler_;
 };
 
 }  // namespace holdfast::detail

@@ -70,13 +70,29 @@ class bulkhead {
   ///
   /// Completes with `void(error_code)`: no error once nothing runs any more, `operation_aborted` if
   /// cancelled (every cancellation type), or `not_enough_memory`; the bulkhead stays closed. Never
-  /// completes from within this function, except where there is no memory. Several may wait. Cost:
-  /// one allocation, and one that is recycled by Asio's threads.
+  /// completes from within this function, except if there is no memory. Several may wait.
+  ///
+  /// The wait runs on the handler's executor; a token whose handler has none does not compile.
+  /// Thread safety: safe, from any thread. Cost: one allocation, and one that is recycled by Asio's
+  /// threads.
   template <class Token = asio::deferred_t>
   auto drain(Token&& token = {}) {
     close();
     return asio::async_initiate<Token, void(boost::system::error_code)>(detail::initiate_drain(),
                                                                         token, core_);
+  }
+
+  /// The same on `executor`, for tokens such as `asio::use_future` that have none. The handler runs
+  /// on its own executor if it has one.
+  template <class Token>
+  auto drain(const asio::any_io_executor& executor, Token&& token) {
+    close();
+    return asio::async_initiate<Token, void(boost::system::error_code)>(
+        detail::initiate_drain_on(), token, executor, core_);
+  }
+  template <class Token>
+  auto drain(detail::context_for_io auto& context, Token&& token) {
+    return drain(asio::any_io_executor(context.get_executor()), std::forward<Token>(token));
   }
 
   const std::shared_ptr<detail::bulkhead_core>& core() const noexcept { return core_; }

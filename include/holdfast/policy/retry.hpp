@@ -53,6 +53,9 @@ struct retry {
   /// an attempt is not counted and not taken out of the budget: nothing was sent. At least zero;
   /// zero: the refusal ends the operation.
   duration wait_for_circuit = duration::zero();
+
+  /// Appears in `describe` and in the errors of `invalid_options`. May be empty.
+  std::string name = {};
 };
 
 namespace detail {

@@ -78,10 +78,11 @@ class similar_answers {
       : core_(std::make_shared<detail::similar_core>(std::move(o))) {}
 
   /// Searches what `c` keeps from now on as well, and forgets what `c` is told to forget, but not
-  /// what leaves it for reasons of time or room. Uses the keys of `c`.
+  /// what leaves it for reasons of time or room. Uses the keys of `c`. `c` forgets this object with
+  /// its last copy and the last of its links.
   explicit similar_answers(const cache<Value>& c, options o = {}) : similar_answers(std::move(o)) {
     keys_ = c.store();
-    c.store()->observe(core_);
+    detail::similar_core::observe(core_, c.store());
   }
 
   void put(std::string_view question, Value answer, time_point now = clock::now()) {

@@ -2,9 +2,13 @@
 #ifndef HOLDFAST_POLICY_TIMEOUT_HPP
 #define HOLDFAST_POLICY_TIMEOUT_HPP
 
+#include <boost/asio/cancellation_type.hpp>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/detach_state.hpp>
 #include <holdfast/detail/layer.hpp>
+#include <holdfast/detail/overrun_counters.hpp>
+#include <holdfast/detail/timeout_terms.hpp>
+#include <holdfast/policy/timeout_snapshot.hpp>
 #include <memory>
 #include <string>
 
@@ -18,10 +22,10 @@ enum class timeout_mode : std::uint8_t {
 
 /// Limits the time of everything below it in the stack.
 ///
-/// Below a `retry` it limits each attempt (`errc::attempt_timeout`); around one it limits all of
-/// them and the waits between them (`errc::total_timeout`). When the time is up the call is
-/// cancelled; a value that it still returns is passed on, and so is any failure of its own that is
-/// not the cancellation. Never fires early.
+/// Below a `retry` it limits each attempt (`errc::attempt_timeout`); around one it limits all
+/// attempts and the waits between them (`errc::total_timeout`). When the time is up, the timeout
+/// cancels the call. It passes on a value that the call still returns, and a failure that is not
+/// that cancellation. Never fires early; how late: docs/timeout.md. What it counts: `pipeline::timeouts`.
 struct timeout {
   /// The time allowed. More than zero.
   duration after = std::chrono::seconds(30);
@@ -36,6 +40,16 @@ struct timeout {
   /// new calls are refused with `errc::too_many_detached`, and calls that are under way already are
   /// waited for as if cooperative. At least 1.
   unsigned max_detached = 64;
+
+  /// The type of cancellation that the timeout emits: any but `none`. The default is that of
+  /// `asio::cancel_after`, which every operation hears that can be cancelled at all. Others are for
+  /// clients that close a shared connection on `terminal`; an operation that does not support them
+  /// is not cancelled.
+  boost::asio::cancellation_type_t cancellation = boost::asio::cancellation_type::terminal;
+
+  /// Appears in failures (its first 31 characters), `describe` and `pipeline::timeouts`. May be
+  /// empty.
+  std::string name = {};
 };
 
 namespace detail {
@@ -54,10 +68,12 @@ class timeout_layer {
       return refuse(op);
     }
     f.outer = op.limit;
-    const time_point deadline = saturating_add(op.now(), options_.after);
+    const time_point deadline = saturating_add(op.now(), terms_.after);
     if (deadline < op.limit.at) {
       op.limit.at = deadline;
-      op.limit.code = code_;
+      op.limit.code = terms_.code;
+      op.limit.emits = terms_.cancellation;
+      op.limit.by = &terms_;
     }
     // A nearer deadline, of the caller or of a timeout around this one, leaves the call as well.
     if (detach_ && op.limit.at < op.limit.detach_at) [[unlikely]] {
@@ -68,20 +84,25 @@ class timeout_layer {
   }
 
   step leave(frame& f, operation& op, verdict) const noexcept {
+    // Where an outer deadline is nearer, the one that set it sees it pass.
+    if (op.limit.by == &terms_ && op.now() >= op.limit.at) [[unlikely]] note_expiry(op);
     op.limit = f.outer;
     return step::go;
   }
 
-  duration after() const noexcept { return options_.after; }
+  duration after() const noexcept { return terms_.after; }
   bool detaches() const noexcept { return detach_ != nullptr; }
+  timeout_snapshot snapshot() const;
   void describe(std::string& out) const;
 
  private:
   step refuse(operation& op) const noexcept;
+  void note_expiry(operation& op) const noexcept;
 
-  timeout options_;
-  errc code_;
+  timeout_terms terms_;
+  duration grace_;
   std::shared_ptr<detach_state> detach_;
+  mutable overrun_counters overruns_;
 };
 
 }  // namespace detail
