@@ -9,6 +9,11 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)  # the target all_verify_interface_header_sets
 
+# Warnings are errors in the CI only: another compiler may have others, and builds all the same.
+if("$ENV{CI}" STREQUAL "true")
+  set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # ccache takes precompiled headers only when told that they hold no macros of the command line
