@@ -74,7 +74,7 @@ constexpr std::pair<std::string_view, std::string_view> readme_rows[] = {
      "hint"},
     {"asio_cancel_after_four_threads",
      "for comparison: the same, and four threads run the context"},
-    {"asio_or_timer", "for comparison: `call || timer`"},
+    {"asio_or_timer", "for comparison: `call \\|\\| timer`"},
     {"asio_cancel_after_idle", "`asio_cancel_after` in a program with no other timer"},
     {"asio_or_timer_idle", "`asio_or_timer` in a program with no other timer"},
 };
