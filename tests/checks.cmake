@@ -38,7 +38,7 @@ add_test(NAME consumer.shared_prefix
       -DBUILD_SHARED_LIBS=ON -DCMAKE_INSTALL_PREFIX=${consumers}/shared_prefix
       -DHOLDFAST_BUILD_TESTS=OFF -DHOLDFAST_BUILD_EXAMPLES=OFF -DHOLDFAST_BUILD_BENCHMARKS=OFF)
 set_tests_properties(consumer.shared_prefix PROPERTIES
-  FIXTURES_SETUP shared_prefix TIMEOUT 600 PROCESSORS 2)
+  FIXTURES_SETUP shared_prefix TIMEOUT 900 PROCESSORS 2)
 holdfast_consumer(shared install "${consumers}/shared_prefix;${CMAKE_PREFIX_PATH}"
   -DEXPECTED_TYPE=SHARED_LIBRARY)
 set_tests_properties(consumer.shared PROPERTIES FIXTURES_REQUIRED shared_prefix)
