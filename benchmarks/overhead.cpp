@@ -25,8 +25,8 @@ auto five_policies(const hf::circuit_breaker& breaker, const hf::bulkhead& bulkh
 
 /// A row on a context that one thread runs.
 template <class Pipeline, class Call, class Bare>
-void row(benchmark::State& state, const Pipeline& pipeline, Call call, Bare bare, int hint = 1) {
-  asio::io_context context{hint};
+void row(benchmark::State& state, const Pipeline& pipeline, Call call, Bare bare) {
+  asio::io_context context{1};
   paired(state, context, bare, [&pipeline, call] { return pipeline(call); });
 }
 
@@ -76,19 +76,44 @@ void five_opaque(benchmark::State& state) {
 }
 BENCHMARK(five_opaque)->UseManualTime();
 
-// The executor is not known to be serial: what a timeout may cancel runs on a strand of its own.
-constexpr int any_number_of_threads = BOOST_ASIO_CONCURRENCY_HINT_DEFAULT;
+// The rows with a suffix are of five_context and five_opaque on another executor, which the rows of
+// asio_timeouts.cpp with the same suffix use as well.
 
-void five_context_threads(benchmark::State& state) {
-  row(state, five_policies(make_breaker(), hf::bulkhead()), context_call, opaque_call,
-      any_number_of_threads);
+template <class Call>
+void five_on_strand(benchmark::State& state, Call call) {
+  asio::io_context context;
+  const auto pipeline = five_policies(make_breaker(), hf::bulkhead());
+  paired_on(state, context, asio::make_strand(context), 1, opaque_call,
+            [&pipeline, call] { return pipeline(call); });
 }
+
+void five_context_strand(benchmark::State& state) { five_on_strand(state, context_call); }
+BENCHMARK(five_context_strand)->UseManualTime();
+
+void five_opaque_strand(benchmark::State& state) { five_on_strand(state, opaque_call); }
+BENCHMARK(five_opaque_strand)->UseManualTime();
+
+/// A context without a hint: nothing is known to serialise what runs on it, on however many threads.
+template <class Call>
+void five_on_threads(benchmark::State& state, int threads, Call call) {
+  asio::io_context context;
+  const auto pipeline = five_policies(make_breaker(), hf::bulkhead());
+  paired_on(state, context, context.get_executor(), threads, opaque_call,
+            [&pipeline, call] { return pipeline(call); });
+}
+
+void five_context_threads(benchmark::State& state) { five_on_threads(state, 1, context_call); }
 BENCHMARK(five_context_threads)->UseManualTime();
 
-void five_opaque_threads(benchmark::State& state) {
-  row(state, five_policies(make_breaker(), hf::bulkhead()), opaque_call, opaque_call,
-      any_number_of_threads);
-}
+void five_opaque_threads(benchmark::State& state) { five_on_threads(state, 1, opaque_call); }
 BENCHMARK(five_opaque_threads)->UseManualTime();
+
+void five_context_four_threads(benchmark::State& state) {
+  five_on_threads(state, 4, context_call);
+}
+BENCHMARK(five_context_four_threads)->UseManualTime();
+
+void five_opaque_four_threads(benchmark::State& state) { five_on_threads(state, 4, opaque_call); }
+BENCHMARK(five_opaque_four_threads)->UseManualTime();
 
 }  // namespace

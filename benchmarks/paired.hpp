@@ -8,12 +8,14 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <functional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -92,22 +94,41 @@ inline asio::awaitable<void> keep_timer_pending(asio::steady_timer& timer, const
   }
 }
 
-/// Runs the pair on `context` from this thread; the reactor is in use, as in any server.
+/// Runs `context` on so many threads, this one among them, until it has nothing left to do.
+inline void run(asio::io_context& context, int threads) {
+  std::vector<std::jthread> others;
+  for (int i = 1; i < threads; ++i) others.emplace_back([&context] { context.run(); });
+  context.run();
+}
+
+/// Runs the pair on an executor of `context`, which `threads` threads run. There is one client,
+/// however many threads there are: the others are idle, one of them waits in the reactor, and a step
+/// of the client may wake them. The reactor is in use, as in any server.
+template <class Executor, class Bare, class Row>
+void paired_on(benchmark::State& state, asio::io_context& context, const Executor& executor,
+               int threads, Bare bare, Row row, timers t = timers::pending) {
+  const auto serial = asio::make_strand(context);  // for the timer, which is told to stop
+  asio::steady_timer reactor(serial);
+  bool stop = false;
+  if (t == timers::pending) {
+    asio::co_spawn(serial, keep_timer_pending(reactor, stop), [](std::exception_ptr) {});
+  }
+  asio::co_spawn(executor, run_paired(state, std::move(bare), std::move(row)),
+                 [&](std::exception_ptr e) {
+                   asio::post(serial, [&] {
+                     stop = true;
+                     reactor.cancel();
+                   });
+                   if (e) std::rethrow_exception(e);
+                 });
+  run(context, threads);
+}
+
+/// The same on the context's own executor, and this thread alone.
 template <class Bare, class Row>
 void paired(benchmark::State& state, asio::io_context& context, Bare bare, Row row,
             timers t = timers::pending) {
-  asio::steady_timer reactor(context);
-  bool stop = false;
-  if (t == timers::pending) {
-    asio::co_spawn(context, keep_timer_pending(reactor, stop), [](std::exception_ptr) {});
-  }
-  asio::co_spawn(context, run_paired(state, std::move(bare), std::move(row)),
-                 [&](std::exception_ptr e) {
-                   stop = true;
-                   reactor.cancel();
-                   if (e) std::rethrow_exception(e);
-                 });
-  context.run();
+  paired_on(state, context, context.get_executor(), 1, std::move(bare), std::move(row), t);
 }
 
 }  // namespace bench

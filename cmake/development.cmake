@@ -9,6 +9,11 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON)  # the target all_verify_interface_header_sets
 
+# Warnings are errors in the CI only: another compiler may have others, and builds all the same.
+if("$ENV{CI}" STREQUAL "true")
+  set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # ccache takes precompiled headers only when told that they hold no macros of the command line
@@ -36,23 +41,40 @@ function(holdfast_warnings target)
     $<$<CXX_COMPILER_ID:GNU>:-Wno-mismatched-new-delete>)
 endfunction()
 
-# The headers that nearly every source includes and no change here touches are compiled once, with
-# the library. Builds in which Holdfast is a part compile without, and so find a missing include.
+# The headers that nearly every source includes and no change here touches are compiled once for
+# what goes into a shared object, and once for what goes into a program. Builds in which Holdfast is a
+# part compile without, and so find a missing include.
+set(holdfast_precompiled
+  <boost/asio.hpp> <boost/outcome.hpp> <fmt/format.h>
+  <atomic> <chrono> <functional> <memory> <mutex> <optional> <string> <vector>)
 function(holdfast_precompile target)
   if(target STREQUAL "holdfast")
-    target_precompile_headers(holdfast PRIVATE
-      <boost/asio.hpp> <boost/outcome.hpp> <fmt/format.h>
-      <atomic> <chrono> <functional> <memory> <mutex> <optional> <string> <vector>)
-  else()
-    target_precompile_headers(${target} REUSE_FROM holdfast)
+    target_precompile_headers(holdfast PRIVATE ${holdfast_precompiled})
+    return()
   endif()
+  get_target_property(independent ${target} POSITION_INDEPENDENT_CODE)
+  if(independent)
+    target_precompile_headers(${target} REUSE_FROM holdfast)
+    return()
+  endif()
+  if(NOT TARGET holdfast_program_headers)
+    add_library(holdfast_program_headers OBJECT ${PROJECT_SOURCE_DIR}/cmake/precompiled.cpp)
+    target_link_libraries(holdfast_program_headers PRIVATE holdfast::holdfast fmt::fmt)
+    target_precompile_headers(holdfast_program_headers PRIVATE ${holdfast_precompiled})
+    holdfast_warnings(holdfast_program_headers)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM holdfast_program_headers)
 endfunction()
 
 set(HOLDFAST_TEST_PREFIX "" CACHE STRING "Put before the name of every test")
 set(HOLDFAST_TEST_ENVIRONMENT "" CACHE STRING "NAME=VALUE for every test")
 
+# All the programs that tests run.
+add_custom_target(test_programs)
+
 # A program that is a test: it passes when it returns 0. What else is given are its arguments.
 function(holdfast_add_program_test name)
+  add_dependencies(test_programs ${name})
   add_test(NAME ${HOLDFAST_TEST_PREFIX}${name} COMMAND ${name} ${ARGN})
   # The sanitizers name functions, and so know which reports to suppress, by a tool that stands
   # beside the compiler.

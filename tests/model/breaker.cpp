@@ -267,8 +267,8 @@ struct a_ring_that_goes_is_left : with_breaker<named> {
     } else if (n == 1) {
       while (!changed) model::let_others_go_on();
       call(verdict::success, start);
-      const auto held = breaker.counts(start);  // of the ring, or moved over
-      MUST(held.total() <= 2 && held.failed == 1);
+      const auto counted = breaker.counts(start);  // of the ring, or moved over
+      MUST(counted.total() <= 2 && counted.failed == 1);
     }
   }
 };

@@ -11,6 +11,9 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/version.hpp>
+#if BOOST_VERSION >= 108600
+#include <boost/asio/cancel_after.hpp>
+#endif
 #include <future>
 #include <memory>
 #include <optional>
@@ -161,3 +164,25 @@ TEST_CASE("threads: an executor for tokens that have none") {
   slept.get();
   drained.get();
 }
+
+#if BOOST_VERSION >= 108600  // earlier ones have no cancel_after
+TEST_CASE("threads: Asio's own timeout on a pool needs a strand for its timer", "[threads]") {
+  std::atomic<int> answers{0};
+  asio::thread_pool pool{4};
+  auto f = []() -> asio::awaitable<int> {
+    co_await asio::post(asio::deferred);
+    co_return 1;
+  };
+  auto client = [&]() -> asio::awaitable<void> {
+    // [asio_timeout]
+    auto strand = asio::make_strand(co_await asio::this_coro::executor);
+    int answer = co_await asio::co_spawn(
+        strand, f(), asio::cancel_after(1s, asio::bind_executor(strand, asio::deferred)));
+    // [/asio_timeout]
+    answers += answer;
+  };
+  for (int i = 0; i < 100; ++i) asio::co_spawn(pool, client, asio::detached);
+  pool.join();
+  CHECK(answers == 100);
+}
+#endif

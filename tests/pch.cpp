@@ -1,2 +1,0 @@
-// SPDX-License-Identifier: BSL-1.0
-// Exists so that the precompiled header has a target to belong to.
