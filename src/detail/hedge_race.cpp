@@ -7,7 +7,7 @@
 namespace holdfast::detail {
 
 race_base::race_base(operation& op, hedge_core& core, const asio::any_io_executor& over,
-                     bool records)
+                     bool counts)
     : op_(op),
       time_(op.time()),
       core_(core),
@@ -15,10 +15,10 @@ race_base::race_base(operation& op, hedge_core& core, const asio::any_io_executo
       own_strand_(op.serialised_by == affinity::none),
       executor_(own_strand_ ? detail::own_strand(over) : over),
       plan_(hedging() ? 1 + rules_->options.max_hedges : 1),
-      records_(records) {}
+      counts_(counts) {}
 
 bool race_base::hedging() const noexcept {
-  return op_.options.idempotent || rules_->options.hedge_non_idempotent;
+  return op_.idempotent() || rules_->options.hedge_non_idempotent;
 }
 
 void race_base::begin(resumption& waiter) {
@@ -69,6 +69,7 @@ bool race_base::start_hedge() {
 void race_base::start_next() {
   const unsigned attempt = plan_.start();
   started_[attempt] = time_.precise_now();
+  if (counts_) numbers_[attempt] = op_.number_attempt();
   running_[attempt] = true;
   std::exception_ptr thrown;
   try {
@@ -139,8 +140,8 @@ void race_base::stop_losers() {
 }
 
 void race_base::record(unsigned attempt, verdict v) {
-  if (!records_ || !op_.options.ledger) return;
-  op_.record_attempt(op_.attempt() + attempt, started_[attempt], v, code_of(attempt));
+  if (!counts_ || !op_.options.ledger) return;
+  op_.record_attempt(numbers_[attempt], started_[attempt], v, code_of(attempt));
 }
 
 void race_base::cancel() {
@@ -157,7 +158,7 @@ void race_base::finish(bool may_resume_inline) {
   deadline_alarm::stop(time_);
   const unsigned chosen = plan_.chosen().value_or(0);
   if (chosen > 0 && plan_.answered()) core_.count_win();
-  deliver(chosen, plan_.started());
+  deliver(chosen);
   resumption waiter = std::move(waiter_);
   if (!waiter) return;
   if (serialised_by() != affinity::context) {

@@ -17,14 +17,17 @@ duration call_context::remaining() const noexcept {
 namespace detail {
 
 void operation::open() {
-  if (options.parent) {
-    limit.at = std::min(limit.at, options.parent->deadline());
-    if (!tags_) tags_ = options.parent->tags();
-    if (options.tenant.empty() && options.session == 0) caller_ = options.parent->caller();
-    if (!options.priority) priority_ = options.parent->priority();
-    options.parent->slot().emplace<forward_cancellation>(this);
-  }
-  if (options.ledger && !options.is_link) options.ledger->begin();
+  if (options.parent) take_over_from_parent(*this);
+  if (options.ledger && !is_part()) options.ledger->begin();
+}
+
+void operation::inherit(call_context& parent) {
+  limit.at = std::min(limit.at, parent.deadline());
+  if (!tags_) tags_ = parent.tags();
+  if (options.tenant.empty() && options.session == 0) caller_ = parent.caller();
+  if (!options.priority) priority_ = parent.priority();
+  idempotent_ = idempotent_ && parent.idempotent();
+  parent.slot().emplace<forward_cancellation>(this);
 }
 
 // Not inline: it would be so in every layer that asks.

@@ -168,7 +168,7 @@ void runner_base::give_up() {
   }
   detached_ = state.shared_from_this();
   abandon_sink();
-  context.forget_operation();
+  context.report_cost();
   sink_ = nullptr;
   if (serialised_by_ == affinity::context) {
     waiter_.post_or_resume();

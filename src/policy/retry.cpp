@@ -41,7 +41,7 @@ bool is_before_sending(const failure* f) {
 
 bool retry_layer::repeats(const operation& op, verdict v) const {
   if (v != verdict::failure && v != verdict::throttled && v != verdict::overloaded) return false;
-  if (!op.options.idempotent && !is_before_sending(op.error)) return false;
+  if (!op.idempotent() && !is_before_sending(op.error)) return false;
   if (!options_.only_if) return true;
   try {
     return options_.only_if(op.error, v);
@@ -74,7 +74,8 @@ bool retry_layer::repeat(frame& f, operation& op) const {
   // The budget is asked last: what is taken is meant.
   if (!in_time(f, op, next) || !budget_.reserve(op)) return false;
   op.wait_until = next;
-  op.set_attempt(++f.attempt);
+  ++f.attempt;
+  op.expect_attempt();
   return true;
 }
 

@@ -27,8 +27,8 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
  public:
   static constexpr unsigned max_attempts = 5;
 
-  /// `records`: whether the race writes its attempts to the ledger.
-  race_base(operation& op, hedge_core& core, const asio::any_io_executor& over, bool records);
+  /// `counts`: whether the race counts its attempts, and writes them to the ledger.
+  race_base(operation& op, hedge_core& core, const asio::any_io_executor& over, bool counts);
   race_base(const race_base&) = delete;
   virtual ~race_base() { deadline_alarm::stop(time_); }
 
@@ -71,7 +71,10 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   /// The code of a failed attempt; none for an answer.
   virtual boost::system::error_code code_of(unsigned attempt) const = 0;
   /// Hands the outcome over to the operation.
-  virtual void deliver(unsigned attempt, unsigned started) noexcept = 0;
+  virtual void deliver(unsigned attempt) noexcept = 0;
+
+  /// The attempt's number in the operation.
+  unsigned number_of(unsigned attempt) const noexcept { return numbers_[attempt]; }
 
   operation& op_;
   time_service& time_;
@@ -96,10 +99,11 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   hedge_plan plan_;
   duration delay_{};
   std::array<time_point, max_attempts> started_{};
+  std::array<unsigned, max_attempts> numbers_{};
   std::array<bool, max_attempts> running_{};
   resumption waiter_;
   post_memory cancel_memory_;  // for the caller's cancellation, where it has to be posted
-  const bool records_;
+  const bool counts_;
   bool cancelled_ = false;
   bool finished_ = false;
 };
@@ -110,14 +114,10 @@ struct nested_attempt {
   const Stack* stack;
   Call* call;
   const operation* op;
+  operation_role role;
   asio::awaitable<result<T>> operator()(call_context& context) const {
     return run_operation<T>(stack, call_reference<Call>{call},
-                            call_options{.ledger = op->options.ledger,
-                                         .idempotent = op->options.idempotent,
-                                         .is_link = true,
-                                         .cost = op->options.cost,
-                                         .weight = op->options.weight,
-                                         .parent = &context});
+                            options_for_part(*op, role, context));
   }
 };
 
@@ -125,7 +125,6 @@ struct nested_attempt {
 template <class T>
 struct race_result {
   outcome_slot<T> outcome;
-  unsigned attempts = 0;
   bool timed_out = false;
 };
 
@@ -139,7 +138,7 @@ class race final : public race_base {
 
   race(operation& op, hedge_core& core, const asio::any_io_executor& over, const Stack& stack,
        const Classifier& classifier, Call& call, race_result<T>& result)
-      : race_base(op, core, over, direct),  // policies below the hedge write for themselves
+      : race_base(op, core, over, direct),  // operations below the hedge count for themselves
         stack_(stack),
         classifier_(classifier),
         call_(call),
@@ -157,11 +156,14 @@ class race final : public race_base {
     entry& e = entries_[attempt];
     e.chain = runner_pool<value_type>::acquire(time_, serialised_by(), executor());
     e.chain->prepare([&](attempt_context& context) {
-      context.begin(op_, op_.attempt() + attempt);
+      context.begin(op_, number_of(attempt));
       if constexpr (direct) {
         return attempt_of(call_, context);
       } else {
-        return nested_attempt<T, Stack, Call>{&stack_, &call_, &op_}(context);
+        return nested_attempt<T, Stack, Call>{
+            &stack_, &call_, &op_,
+            attempt == 0 ? operation_role::hedge_attempt
+                         : operation_role::further_hedge_attempt}(context);
       }
     });
     e.job = e.chain->next_job();
@@ -202,10 +204,9 @@ class race final : public race_base {
     return e.sink.timed_out ? make_error_code(op_.limit.code) : e.outcome->assume_error().code();
   }
 
-  void deliver(unsigned attempt, unsigned started) noexcept override {
+  void deliver(unsigned attempt) noexcept override {
     entry& e = entries_[attempt];
     result_.outcome.emplace(std::move(*e.outcome));
-    result_.attempts = started;
     result_.timed_out = e.sink.timed_out;
   }
 
@@ -250,7 +251,6 @@ class hedged_attempt {
 
   [[gnu::noinline]] void finish(outcome_slot<T>& outcome) {
     operation_.attempt_over(result_.timed_out);
-    operation_.attempts_started += result_.attempts - 1;  // the first is counted already
     outcome.emplace(std::move(*result_.outcome));
     if (inner_stack::size > 0 && outcome->has_error())
       operation_.attribute_timeout(outcome->assume_error());

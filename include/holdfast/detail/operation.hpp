@@ -7,6 +7,7 @@
 #include <holdfast/call_context.hpp>
 #include <holdfast/call_options.hpp>
 #include <holdfast/detail/deadline_alarm.hpp>
+#include <holdfast/detail/inheritance.hpp>
 #include <holdfast/detail/turn.hpp>
 #include <holdfast/errc.hpp>
 #include <holdfast/failure.hpp>
@@ -130,8 +131,11 @@ class operation final : public call_context, private deadline_alarm {
 
   /// Cuts the connection to the parent's scope. Called on every end but that of the whole chain.
   void close(bool answered) noexcept {
-    if (options.parent) [[unlikely]] options.parent->slot().clear();
-    if (options.ledger && !options.is_link) [[unlikely]] options.ledger->end(answered);
+    if (options.parent) [[unlikely]] {
+      options.parent->slot().clear();
+      hand_back_to_parent(*this);
+    }
+    if (options.ledger && !is_part()) [[unlikely]] options.ledger->end(answered);
   }
 
   /// Opens the wait of a bulkhead's queue or of a retry's delay.
@@ -176,12 +180,33 @@ class operation final : public call_context, private deadline_alarm {
   /// The service's hint, from the failure or from the classifier; negative if there is none.
   duration retry_after{-1};
   unsigned attempts_started = 0;
+  /// Calls that were made for this operation by its links.
+  unsigned made_elsewhere = 0;
   /// The time that this operation has spent in queues.
   duration queued{0};
   /// Whether the call can be made again in the background, beyond this operation.
   bool detachable = false;
 
-  void set_attempt(unsigned n) noexcept { attempt_ = n; }
+  // Every attempt has a number of its own, in the order in which they start.
+  unsigned number_attempt() noexcept {
+    attempt_ = ++attempts_started;
+    if (is_part()) [[unlikely]] attempt_ = number_in_whole(*this);
+    return attempt_;
+  }
+  /// Shows the number that the next one will have, until then.
+  void expect_attempt() noexcept { attempt_ = next_number(*this); }
+
+  /// The calls made so far, its own and its links'.
+  unsigned calls_made() const noexcept { return attempts_started + made_elsewhere; }
+
+  /// Whether the operation is a part of another one.
+  bool is_part() const noexcept { return options.role != operation_role::own; }
+
+  /// Whether it makes a call once more that was counted the first time.
+  bool repeats() const noexcept { return options.role == operation_role::further_hedge_attempt; }
+
+  /// Takes over what a parent bounds and names. For `take_over_from_parent`.
+  void inherit(call_context& parent);
 
  private:
   static constexpr time_point unread = time_point::min();
@@ -192,6 +217,7 @@ class operation final : public call_context, private deadline_alarm {
     tags_ = o.tags;
     caller_ = &o;
     priority_ = o.priority.value_or(holdfast::priority::normal);
+    idempotent_ = o.idempotent;
     limit.at = o.deadline;
     if (o.parent || o.ledger) [[unlikely]] open();
   }

@@ -50,14 +50,17 @@ class attempt_context : public call_context {
     tags_ = op.tags();
     caller_ = op.caller();
     priority_ = op.priority();
+    idempotent_ = op.idempotent();
     if (op.limit.detach) keep_identity();
   }
-  /// Hands what the attempt has cost to its operation.
+  /// Hands what the attempt has cost to its operation, and lets go of that: the attempt has ended,
+  /// or is left behind.
   void report_cost() noexcept {
-    if (operation_ && settled_ != unsettled) operation_->settle(settled_);
-    operation_ = nullptr;
+    if (operation* op = std::exchange(operation_, nullptr)) op->charge(*this);
   }
-  void forget_operation() noexcept { operation_ = nullptr; }
+
+  /// The operation that waits for the attempt; null if none does any more.
+  operation* whole() const noexcept { return operation_; }
 
   /// Cancels the chain, and through it whatever the attempt awaits with this context's token.
   void cancel_attempt(asio::cancellation_signal& chain, cancel_reason why) {
