@@ -372,6 +372,91 @@ TEST_CASE("a link numbers its attempts from 1", "[inheritance]") {
   CHECK(numbers_in(ledger) == std::vector<unsigned>{1, 2, 1, 2, 3, 4});
 }
 
+// Budgets.
+
+namespace {
+
+std::uint64_t calls_counted(auto make, unsigned operations) {
+  stage s;
+  const hf::retry_budget budget({.ratio = 1.0});
+  std::vector<unsigned> numbers;
+  const auto guard = make(budget);
+  s.play([&]() -> asio::awaitable<void> {
+    for (unsigned i = 0; i < operations; ++i) {
+      static_cast<void>(co_await guard(failing{&numbers}));
+    }
+  });
+  return budget.snapshot(s.time.now()).calls_in_window;
+}
+
+}  // namespace
+
+TEST_CASE("an operation counts once in a budget, whatever shares it", "[inheritance]") {
+  const auto retry = [](const hf::retry_budget& b, unsigned attempts = 2) {
+    auto r = at_once(attempts);
+    r.budget = b;
+    return r;
+  };
+  SECTION("a retry below a hedge, both with it") {
+    CHECK(calls_counted(
+              [&](const hf::retry_budget& b) {
+                return hf::pipeline().with(retry(b)).with(hf::hedge({.delay = 0s, .budget = b}));
+              },
+              10) == 10);
+  }
+  SECTION("a retry below a hedge without it") {
+    CHECK(calls_counted(
+              [&](const hf::retry_budget& b) {
+                return hf::pipeline().with(retry(b)).with(hf::hedge({.delay = 0s}));
+              },
+              10) == 10);
+  }
+  SECTION("a hedge below a retry, both with it") {
+    CHECK(calls_counted(
+              [&](const hf::retry_budget& b) {
+                return hf::pipeline()
+                    .with(hf::hedge({.delay = 0s, .budget = b}))
+                    .with(retry(b));
+              },
+              10) == 10);
+  }
+  SECTION("a hedge below a retry without it") {
+    CHECK(calls_counted(
+              [&](const hf::retry_budget& b) {
+                return hf::pipeline()
+                    .with(hf::hedge({.delay = 0s, .budget = b}))
+                    .with(at_once(3));
+              },
+              10) == 10);
+  }
+  SECTION("a fallback around a hedge around a retry") {
+    CHECK(calls_counted(
+              [&](const hf::retry_budget& b) {
+                return hf::pipeline()
+                    .with(retry(b))
+                    .with(hf::hedge({.delay = 0s}))
+                    .fallback(1, {.budget = b});
+              },
+              10) == 10);
+  }
+  SECTION("a link that retries out of the budget of the call that it stands in for") {
+    CHECK(calls_counted(
+              [&](const hf::retry_budget& b) {
+                return hf::pipeline().with(retry(b)).fallback(
+                    hf::resilient([]() -> asio::awaitable<int> { co_return 1; }).with(retry(b)));
+              },
+              10) == 10);
+  }
+  SECTION("a link that alone retries out of a budget counts its own calls") {
+    CHECK(calls_counted(
+              [&](const hf::retry_budget& b) {
+                return hf::pipeline().with(at_once(2)).fallback(
+                    hf::resilient([]() -> asio::awaitable<int> { co_return 1; }).with(retry(b)));
+              },
+              10) == 10);
+  }
+}
+
 // Whose call it is.
 
 TEST_CASE("a refresh in the background runs for the operation that began it", "[inheritance]") {
