@@ -585,3 +585,69 @@ TEST_CASE("a call that may not be repeated is not repeated by what it calls", "[
     CHECK(posts == 1);
   }
 }
+
+TEST_CASE("a pipeline says for all its operations that they may not be repeated",
+          "[inheritance]") {
+  stage s;
+  int posts = 0;
+  auto post = [&]() -> asio::awaitable<hf::result<int>> {
+    ++posts;
+    co_return hf::failure(asio::error::connection_reset);
+  };
+  SECTION("whatever the call says") {
+    s.play([&]() -> asio::awaitable<void> {
+      const auto guard = hf::pipeline().with(at_once(3)).idempotent(false);
+      co_await test::expect_error(guard(post, {.idempotent = true}));
+    });
+  }
+  SECTION("wherever in the line it does") {
+    s.play([&]() -> asio::awaitable<void> {
+      const auto guard = hf::pipeline()
+                             .idempotent(false)
+                             .with(at_once(3))
+                             .with(hf::hedge({.delay = 0s}))
+                             .classify(hf::default_classifier())
+                             .with(hf::timeout{1s});
+      co_await test::expect_error(guard(post));
+    });
+  }
+  SECTION("and so does a chain") {
+    s.play([&]() -> asio::awaitable<void> {
+      co_await test::expect_error(
+          hf::resilient(post).with(at_once(3)).idempotent(false).run());
+    });
+  }
+  SECTION("for a link, whose chain says so alone") {
+    auto call = []() -> asio::awaitable<hf::result<int>> {
+      co_return hf::failure(asio::error::connection_reset);
+    };
+    s.play([&]() -> asio::awaitable<void> {
+      const auto guard = hf::pipeline().with(at_once(2)).fallback(
+          hf::resilient(post).with(at_once(3)).idempotent(false));
+      const auto r = co_await guard(call);
+      CHECK(r.error().attempts() == 2);
+    });
+  }
+  SECTION("for what its calls nest") {
+    const auto nested = hf::pipeline().with(at_once(3));
+    auto call = [&](hf::call_context& ctx) -> asio::awaitable<hf::result<int>> {
+      CHECK_FALSE(ctx.idempotent());
+      co_return co_await nested(post, ctx);
+    };
+    s.play([&]() -> asio::awaitable<void> {
+      co_await test::expect_error(hf::pipeline().idempotent(false)(call));
+    });
+  }
+  CHECK(posts == 1);
+}
+
+TEST_CASE("what a pipeline says last of repeating counts, also below a hedge", "[inheritance]") {
+  stage s;
+  std::vector<unsigned> numbers;
+  s.play([&]() -> asio::awaitable<void> {
+    const auto careful = hf::pipeline().with(at_once(2)).idempotent(false);
+    const auto guard = careful.with(hf::hedge({.delay = 1h})).idempotent(true);
+    co_await test::expect_error(guard(failing{&numbers}));
+  });
+  CHECK(numbers.size() == 4);
+}

@@ -261,8 +261,10 @@ template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack, Call call, call_options options) {
   call_keeper<Call> kept(std::move(call));
   if constexpr (std::is_pointer_v<Stack>) {
+    options.idempotent = options.idempotent && stack->idempotent;
     return operate<T>(stack, std::move(kept), std::move(options));
   } else {
+    options.idempotent = options.idempotent && stack.idempotent;
     return operate<T>(owned_stack<Stack>{std::move(stack)}, std::move(kept), std::move(options));
   }
 }
