@@ -57,6 +57,8 @@ void hand_back_to_parent(operation& op) noexcept {
   op.options.parent->charge(op);
   if (op.options.role == operation_role::link) {
     static_cast<operation*>(op.options.parent)->made_elsewhere += op.calls_made();
+  } else if (operation* const whole = hedged_by(op); whole && op.ended_by_deadline()) {
+    (op.cut_short ? whole->cut_short : whole->had_its_time) = true;
   }
 }
 

@@ -85,6 +85,18 @@ void operation::attribute_timeout(failure& f) const noexcept {
   }
 }
 
+bool operation::ended_by_deadline() const noexcept {
+  return error && error->policy() == policy_kind::timeout && limit.at == deadline_ &&
+         now() >= deadline_;
+}
+
+void operation::note_deadline(bool own) noexcept {
+  if (!ended_by_deadline()) return;
+  // A call that a detaching timeout left behind has had that timeout's whole time.
+  const bool left_behind = limit.detach && now() >= limit.detach_at;
+  cut_short = !own && !left_behind;
+}
+
 void operation::record_attempt(unsigned attempt, time_point started, verdict v,
                                boost::system::error_code code) noexcept {
   options.ledger->record({.link = {},

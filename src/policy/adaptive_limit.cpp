@@ -32,6 +32,7 @@ step adaptive_limit_layer::refuse(operation& op) const {
 }
 
 void adaptive_limit_layer::learn(const frame& f, operation& op, verdict v) const {
+  v = op.of_service(v);
   const bool timed = f.watched == attention::timed;
   bool over = false;
   time_point now = timed ? op.time().precise_now() : op.now();

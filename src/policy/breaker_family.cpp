@@ -306,7 +306,7 @@ step breaker_family_layer::leave(frame& f, operation& op, verdict v) const {
     }
   } else {
     widen_probe(f.permit, op);
-    e->leave_slow(f.permit, v, outcome_of(*e, op, op.now()));
+    e->leave_slow(f.permit, op.of_service(v), outcome_of(*e, op, op.now()));
   }
   return step::go;
 }

@@ -72,7 +72,7 @@ void breaker_layer::judge(const breaker_permit& permit, operation& op) const {
 
 void breaker_layer::leave_slow(const breaker_permit& permit, operation& op, verdict v) const {
   widen_probe(permit, op);
-  core_->leave_slow(permit, v, outcome_of(*core_, op, op.now()));
+  core_->leave_slow(permit, op.of_service(v), outcome_of(*core_, op, op.now()));
 }
 
 }  // namespace detail

@@ -8,7 +8,7 @@ namespace holdfast::detail {
 step fallback_rule::consider(operation& op, verdict v) const {
   // The budget is asked last, and not for a link that the deadline would keep from starting.
   if (takes_over(op, v) && op.now() < op.limit.at && budget_.reserve(op)) return step::replace;
-  budget_.on_failure(v);
+  budget_.on_failure(op.of_service(v));
   return step::go;
 }
 

@@ -57,7 +57,7 @@ step retry_layer::consider(frame& f, operation& op, verdict v) const {
     }
     if (v == verdict::neutral && wait_for_circuit(f, op)) return step::again;
   }
-  budget_.on_failure(v);
+  budget_.on_failure(op.of_service(v));
   return step::go;
 }
 

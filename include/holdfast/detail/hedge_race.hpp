@@ -252,8 +252,14 @@ class hedged_attempt {
   [[gnu::noinline]] void finish(outcome_slot<T>& outcome) {
     operation_.attempt_over(result_.timed_out);
     outcome.emplace(std::move(*result_.outcome));
-    if (inner_stack::size > 0 && outcome->has_error())
-      operation_.attribute_timeout(outcome->assume_error());
+    if (inner_stack::size > 0 && outcome->has_error()) {
+      failure& f = outcome->assume_error();
+      operation_.attribute_timeout(f);
+      // Another attempt may have been cut short than the one whose failure this is.
+      if (operation_.had_its_time || f.policy() != policy_kind::timeout) {
+        operation_.cut_short = false;
+      }
+    }
   }
 
  private:

@@ -25,6 +25,7 @@
 /// | what it settled     | yes  | yes           | no      | yes    |
 /// | that a call was made| yes  | yes           | no      | no     |
 /// | number of attempts  | no   | yes           | no      | no     |
+/// | cut short or not    | no   | yes           | no      | no     |
 ///
 /// The attempts of a hedge are attempts of the whole operation: they draw their numbers from it.
 /// Those of a link or a nested operation are numbered from 1.
@@ -58,8 +59,8 @@ class kept_options {
 /// Gives an operation what it inherits from its parent. At its start.
 void take_over_from_parent(operation& op);
 
-/// Hands back to the parent what the operation and those within it have cost, and whether a call
-/// was made. At its end.
+/// Hands back to the parent what the operation and those within it have cost, whether a call was
+/// made, and whether the parent's deadline cut it short. At its end.
 void hand_back_to_parent(operation& op) noexcept;
 
 /// Counts an attempt that `op` has counted in the operation that it is a part of, too, and gives

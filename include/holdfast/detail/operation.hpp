@@ -37,10 +37,18 @@ struct detach_state;
 struct deadline_scope {
   time_point at = never;
   errc code = errc::total_timeout;
+  /// Counts the timeouts so far that allow no longer than this deadline does.
+  std::uint8_t own = 0;
   /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
   time_point detach_at = never;
   detach_state* detach = nullptr;
 };
+
+/// Whether a deadline leaves an attempt practically all the time that a timeout of `after`, which
+/// would end at `until`, allows. Then it measures the service as well.
+inline bool measures_as_well(time_point deadline, time_point until, duration after) noexcept {
+  return saturating_add(until, -(after / 100)) <= deadline;
+}
 
 /// A layer's refusal, turned into a failure only if it reaches the caller.
 struct refusal {
@@ -94,6 +102,7 @@ class operation final : public call_context, private deadline_alarm {
     reason_ = cancel_reason::none;
     error = nullptr;
     kept_verdict.reset();
+    cut_short = had_its_time = false;
     if (auto left = signal_.slot(); left.has_handler()) [[unlikely]] left.clear();
     return true;
   }
@@ -120,6 +129,19 @@ class operation final : public call_context, private deadline_alarm {
 
   /// The same for a deadline that an operation within this one has kept in this one's place.
   void attribute_timeout(failure& f) const noexcept;
+
+  /// On the way up out of a layer that limits the time, before its limit is taken back: notes
+  /// whether the attempt ended by a deadline from outside that allowed less. `own`: it did not.
+  void note_deadline(bool own) noexcept;
+
+  /// Whether the attempt ended by the deadline that is in force here.
+  bool ended_by_deadline() const noexcept;
+
+  /// What an outcome says of the service: nothing, if a deadline from outside cut the attempt
+  /// shorter than the timeouts below allow.
+  verdict of_service(verdict v) const noexcept {
+    return cut_short && !is_answer(v) ? verdict::neutral : v;
+  }
 
   failure timeout_failure() const { return failure(limit.code, policy_kind::timeout, {}); }
   failure refusal_failure() const {
@@ -186,6 +208,10 @@ class operation final : public call_context, private deadline_alarm {
   duration queued{0};
   /// Whether the call can be made again in the background, beyond this operation.
   bool detachable = false;
+  /// See `of_service`.
+  bool cut_short = false;
+  /// An attempt below a hedge ended by the deadline around the hedge and was not cut short by it.
+  bool had_its_time = false;
 
   // Every attempt has a number of its own, in the order in which they start.
   unsigned number_attempt() noexcept {

@@ -128,11 +128,11 @@ class hedge_layer {
     if (!std::exchange(f.counted, true)) budget_.on_call(op);
     return step::go;
   }
-  step leave(frame&, operation&, verdict v) const noexcept {
+  step leave(frame&, operation& op, verdict v) const noexcept {
     if (is_answer(v)) {
       budget_.on_success();
     } else {
-      budget_.on_failure(v);
+      budget_.on_failure(op.of_service(v));
     }
     return step::go;
   }

@@ -64,6 +64,9 @@ class timeout_layer {
     if (deadline < op.limit.at) {
       op.limit.at = deadline;
       op.limit.code = code_;
+      ++op.limit.own;
+    } else if (measures_as_well(op.limit.at, deadline, options_.after)) {
+      ++op.limit.own;
     }
     if (detach_ && deadline < op.limit.detach_at) [[unlikely]] {
       op.limit.detach_at = deadline;
@@ -73,6 +76,7 @@ class timeout_layer {
   }
 
   step leave(frame& f, operation& op, verdict) const noexcept {
+    if (op.error) [[unlikely]] op.note_deadline(op.limit.own != f.outer.own);
     op.limit = f.outer;
     return step::go;
   }
