@@ -39,15 +39,17 @@ bool is_before_sending(const failure* f) {
 
 }  // namespace
 
-bool retry_layer::repeats(const operation& op, verdict v) const {
+bool retry_layer::repeats(operation& op, verdict v) const {
   if (v != verdict::failure && v != verdict::throttled && v != verdict::overloaded) return false;
   if (!op.idempotent() && !is_before_sending(op.error)) return false;
   if (!options_.only_if) return true;
+  bool wanted = false;
   try {
-    return options_.only_if(op.error, v);
+    wanted = options_.only_if(op.error, v);
   } catch (...) {
-    return false;
   }
+  op.start_edge_precisely();  // the delay begins after it
+  return wanted;
 }
 
 step retry_layer::consider(frame& f, operation& op, verdict v) const {
@@ -103,6 +105,7 @@ bool retry_layer::wait_for_circuit(frame& f, operation& op) const {
   const time_point next = saturating_add(op.now(), delay);
   if (!in_time(f, op, next) || next - f.started > options_.wait_for_circuit) return false;
   op.wait_until = next;
+  op.expect_attempt();
   return true;
 }
 

@@ -87,8 +87,10 @@ auto inner_stack(const Stack& stack, Outermost outermost) {
 
 /// Runs the call once more, for the operation that began it, which goes on meanwhile.
 template <class T, class Stack, class Call>
-asio::awaitable<void> run_in_background(Stack stack, Call call, time_point deadline,
-                                        kept_options options) {
+asio::awaitable<void> run_in_background(Stack stack, Call call, time_service& time,
+                                        duration allowed, kept_options options) {
+  // Its time begins here: the executor may have had other things to do.
+  const time_point deadline = saturating_add(time.precise_now(), allowed);
   static_cast<void>(co_await run_operation<T>(static_cast<const Stack*>(&stack), std::move(call),
                                               options.get(deadline)));
 }
@@ -107,8 +109,7 @@ template <class T, class Stack, class Call>
             executor,
             run_in_background<T>(
                 std::move(inner), Call(call),
-                saturating_add(op.time().precise_now(), layer.refresh_timeout()),
-                kept_options(op)),
+                op.time(), layer.refresh_timeout(), kept_options(op)),
             asio::bind_executor(asio::system_executor(), asio::detached));
       } catch (...) {
         // The answer at hand is as good as before; whoever asks next begins again.
