@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <boost/system/errc.hpp>
 #include <holdfast/classifier.hpp>
+#include <holdfast/detail/first_exception.hpp>
 #include <stdexcept>
 
 namespace holdfast {
@@ -14,8 +15,9 @@ bool is_bad_input(const failure& f) {
     return true;
   }
   if (f.code() != errc::exception || !f.exception()) return false;
+  const std::exception_ptr first = detail::first_exception(f.exception());
   try {
-    std::rethrow_exception(f.exception());
+    std::rethrow_exception(first ? first : f.exception());
   } catch (const std::invalid_argument&) {
     return true;
   } catch (const std::out_of_range&) {
@@ -33,7 +35,11 @@ bool is_bad_input(const failure& f) {
 
 verdict default_classifier::operator()(const failure& f) const {
   if (f.policy() == policy_kind::timeout) return verdict::failure;
-  if (f.code() == boost::system::errc::operation_canceled) return verdict::neutral;
+  if (f.code() == boost::system::errc::operation_canceled) {
+    // Of several operations one failed and the others were cancelled for it. Asio keeps the
+    // exception of the first operand, whichever failed.
+    return detail::stands_for_several(f.exception()) ? verdict::failure : verdict::neutral;
+  }
   // A lack of memory here says nothing of the service, and is not mended by asking again.
   if (f.code() == boost::system::errc::not_enough_memory) return verdict::neutral;
   return is_bad_input(f) ? verdict::request_fault : verdict::failure;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
 
+#include <boost/asio/multiple_exceptions.hpp>
 #include <boost/system/generic_category.hpp>
 #include <cerrno>
 #include <holdfast/detail/failure_details.hpp>
+#include <holdfast/detail/first_exception.hpp>
 #include <holdfast/detail/format.hpp>
 #include <holdfast/detail/timeout_terms.hpp>
 #include <holdfast/failure.hpp>
@@ -39,6 +41,7 @@ void give_back(failure_details* d) noexcept {
 }
 
 boost::system::error_code code_of(const std::exception_ptr& exception) noexcept {
+  if (!exception) return make_error_code(errc::exception);
   try {
     std::rethrow_exception(exception);
   } catch (const boost::system::system_error& e) {
@@ -47,14 +50,17 @@ boost::system::error_code code_of(const std::exception_ptr& exception) noexcept 
     return e.code();
   } catch (const std::bad_alloc&) {
     return out_of_memory.code;
+  } catch (const boost::asio::multiple_exceptions& several) {
+    return code_of(several.first_exception());
   } catch (...) {
     return make_error_code(errc::exception);
   }
 }
 
 std::string what_of(const std::exception_ptr& exception) {
+  const std::exception_ptr first = detail::first_exception(exception);
   try {
-    std::rethrow_exception(exception);
+    std::rethrow_exception(first ? first : exception);
   } catch (const std::exception& e) {
     return e.what();
   } catch (...) {

@@ -69,15 +69,25 @@ class call_context {
 
   /// Tells the rate limiters around the call what it really cost, in units of `call_options::cost`:
   /// they take back what was reserved beyond it, or charge the rest. May be said in parts, and by
-  /// each of several attempts: the units add up. Never said, what was reserved stays taken. Without
-  /// effect on an attempt that a detaching timeout has left behind.
+  /// each of several attempts: the units add up. Reaches the limiters around a hedge, a fallback or
+  /// the parent as well. Never said, what was reserved stays taken. Without effect on an attempt
+  /// that a detaching timeout has left behind.
   void settle(std::uint64_t units) noexcept {
     settled_ = (settled_ == unsettled ? 0 : settled_) + std::min(units, most_settled);
     settled_ = std::min(settled_, most_settled);
   }
 
+  /// For the library: adds what an operation within the call has settled.
+  void charge(const call_context& part) noexcept {
+    if (part.settled_ != unsettled) settle(part.settled_);
+  }
+
   /// How much the operation matters: its own `call_options::priority`, or its parent's.
   holdfast::priority priority() const noexcept { return priority_; }
+
+  /// Whether the call may be made again after it may have reached the service, by itself as well.
+  /// See `call_options::idempotent`.
+  bool idempotent() const noexcept { return idempotent_; }
 
   /// On whose behalf the operation runs; empty if nobody said. See `call_options::tenant`.
   std::string_view tenant() const noexcept {
@@ -131,6 +141,7 @@ class call_context {
   std::uint64_t settled_ = unsettled;
   /// The options, of this operation or of one around it, that name the tenant and the session.
   const call_options* caller_ = nullptr;
+  bool idempotent_ = true;
   /// The deadline in force, and what happens at it.
   detail::deadline_scope limit;
 };

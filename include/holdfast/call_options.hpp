@@ -17,6 +17,18 @@ namespace holdfast {
 class call_context;
 class ledger;
 
+namespace detail {
+
+/// Whether an operation is a part of another one.
+enum class operation_role : std::uint8_t {
+  own,                    ///< It is none, though it may run within another one's call.
+  link,                   ///< The alternative of a fallback.
+  hedge_attempt,          ///< What is below a hedge, for the first time.
+  further_hedge_attempt,  ///< The same once more, beside or after the first.
+};
+
+}  // namespace detail
+
 /// A few words about an operation, for the call and for listeners: tenant, request id, priority.
 class tag_set {
  public:
@@ -49,11 +61,12 @@ struct call_options {
   holdfast::ledger* ledger = nullptr;
 
   /// Whether the call may be repeated after it may have reached the service. False: `retry` repeats
-  /// it only after failures that are known to have happened before.
+  /// it only after failures that are known to have happened before, and `hedge` makes it once. The
+  /// stricter of this, the pipeline's `idempotent` and the parent's counts.
   bool idempotent = true;
 
-  /// For the library: the operation is a link of its parent's, and writes to the parent's ledger.
-  bool is_link = false;
+  /// For the library: whether the operation is a part of its parent's, and writes to its ledger.
+  detail::operation_role role = detail::operation_role::own;
 
   /// How many permits a weighted rate limiter takes for the operation: its cost, or an estimate
   /// that `call_context::settle` corrects. Zero: none beforehand; it waits only while there is a

@@ -78,6 +78,15 @@ class chain {
     return chain(*this).classify(std::move(classifier));
   }
 
+  /// As `pipeline::idempotent`.
+  auto idempotent(bool may_be_repeated) && {
+    stack_.idempotent = may_be_repeated;
+    return std::move(*this);
+  }
+  auto idempotent(bool may_be_repeated) const& {
+    return chain(*this).idempotent(may_be_repeated);
+  }
+
   /// Starts the operation as an awaitable, in the chain of the coroutine that awaits it.
   asio::awaitable<result<value_type>> run(call_options options = {}) && {
     return detail::run_operation<value_type>(std::move(stack_), std::move(call_),

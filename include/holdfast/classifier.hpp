@@ -4,6 +4,7 @@
 
 #include <boost/system/error_condition.hpp>
 #include <exception>
+#include <holdfast/detail/first_exception.hpp>
 #include <holdfast/failure.hpp>
 #include <holdfast/verdict.hpp>
 #include <initializer_list>
@@ -52,16 +53,21 @@ class count_only {
 };
 
 /// Counts only exceptions of the given types, or of types derived from them, as failures of the
-/// service, and timeouts by a policy. Cost: a rethrow per type for each failed call.
+/// service, and timeouts by a policy. Of an `asio::multiple_exceptions` the first one counts as
+/// well. Cost: a rethrow per type, and one more, for each failed call.
 template <class... Exceptions>
 struct count_only_exceptions {
   verdict operator()(const failure& f) const {
     if (f.policy() == policy_kind::timeout) return verdict::failure;
-    const bool counted = f.exception() && (matches<Exceptions>(f.exception()) || ...);
-    return counted ? verdict::failure : verdict::request_fault;
+    return counts(f.exception()) || counts(detail::first_exception(f.exception()))
+               ? verdict::failure
+               : verdict::request_fault;
   }
 
  private:
+  static bool counts(const std::exception_ptr& exception) {
+    return exception && (matches<Exceptions>(exception) || ...);
+  }
   template <class E>
   static bool matches(const std::exception_ptr& exception) {
     try {

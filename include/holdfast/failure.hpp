@@ -36,7 +36,7 @@ class failure {
 
   /// A failure of a call, by its exception. The code is the one that a `system_error` carries,
   /// `not_enough_memory` (of the generic category) for a `std::bad_alloc`, and `errc::exception`
-  /// otherwise.
+  /// otherwise. Of an `asio::multiple_exceptions` (`co_await (a() && b())`) the first one counts.
   explicit failure(std::exception_ptr exception) noexcept;
 
   /// A refusal or a timeout by a policy. Names of more than 31 characters are cut.

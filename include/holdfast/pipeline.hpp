@@ -118,6 +118,17 @@ class pipeline {
     return pipeline(*this).classify(std::move(classifier));
   }
 
+  /// Says for all operations whether their calls may be made again after they may have reached the
+  /// service: `false` for payments, messages and all else that must not happen twice. The stricter
+  /// of this, `call_options::idempotent` and what the parent says counts. True unless said.
+  auto idempotent(bool may_be_repeated) && {
+    stack_.idempotent = may_be_repeated;
+    return std::move(*this);
+  }
+  auto idempotent(bool may_be_repeated) const& {
+    return pipeline(*this).idempotent(may_be_repeated);
+  }
+
   /// Starts one operation around `call`.
   ///
   /// Completes when the call, a fallback, or a policy's refusal has given the result; never throws

@@ -24,7 +24,7 @@ asio::any_io_executor own_strand(const asio::any_io_executor& executor) {
 
 }  // namespace
 
-race_base::race_base(operation& op, hedge_core& core, bool records)
+race_base::race_base(operation& op, hedge_core& core, bool counts)
     : op_(op),
       time_(op.time()),
       core_(core),
@@ -38,7 +38,7 @@ race_base::race_base(operation& op, hedge_core& core, bool records)
               [](scope_listener& l, asio::cancellation_type_t) {
                 static_cast<listener&>(l).race.cancel_for_caller();
               }),
-      records_(records) {}
+      counts_(counts) {}
 
 race_base::~race_base() {
   deadline_alarm::stop();
@@ -53,7 +53,7 @@ void race_base::forget_caller() noexcept {
 }
 
 bool race_base::hedging() const noexcept {
-  return op_.options.idempotent || rules_->options.hedge_non_idempotent;
+  return op_.idempotent() || rules_->options.hedge_non_idempotent;
 }
 
 void race_base::begin(resumption& waiter) {
@@ -108,6 +108,7 @@ bool race_base::start_hedge() {
 void race_base::start_next() {
   const unsigned attempt = plan_.start();
   started_[attempt] = time_.precise_now();
+  if (counts_) numbers_[attempt] = op_.number_attempt();
   running_[attempt] = true;
   std::exception_ptr thrown;
   try {
@@ -177,8 +178,8 @@ void race_base::stop_losers() {
 }
 
 void race_base::record(unsigned attempt, verdict v) {
-  if (!records_ || !op_.options.ledger) return;
-  op_.record_attempt(op_.attempt() + attempt, started_[attempt], v, code_of(attempt));
+  if (!counts_ || !op_.options.ledger) return;
+  op_.record_attempt(numbers_[attempt], started_[attempt], v, code_of(attempt));
 }
 
 void race_base::cancel() {
@@ -195,7 +196,7 @@ void race_base::finish(bool may_resume_inline) {
   deadline_alarm::stop();
   const unsigned chosen = plan_.chosen().value_or(0);
   if (chosen > 0 && plan_.answered()) core_.count_win();
-  deliver(chosen, plan_.started());
+  deliver(chosen);
   forget_caller();
   resumption waiter = std::move(waiter_);
   if (!waiter) return;

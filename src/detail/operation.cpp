@@ -77,24 +77,27 @@ void operation::deleter<T>::operator()(T* p) const noexcept {
 template struct operation::deleter<operation::suspension>;
 template struct operation::deleter<operation::parent_link>;
 
-void operation::inherit() {
-  if (call_context* const parent = options.parent) {
-    if (parent->limit.at < limit.at) {
-      limit.at = parent->limit.at;
-      limit.code = parent->limit.code;
-      limit.emits = parent->limit.emits;
-      // What a detaching timeout has left behind may go on without the timeout.
-      limit.by = parent->limit.detach ? nullptr : parent->limit.by;
-    }
-    limit.detach_at = parent->limit.detach_at;
-    limit.detach = parent->limit.detach;
-    if (!tags_) tags_ = parent->tags();
-    if (options.tenant.empty() && options.session == 0) caller_ = parent->caller();
-    if (!options.priority) priority_ = parent->priority();
-    used_ = true;
-    parent_.reset(new parent_link(*this, *parent));
+void operation::begin_as_part() {
+  if (options.parent) take_over_from_parent(*this);
+  if (options.ledger && !is_part()) options.ledger->begin();
+}
+
+void operation::inherit(call_context& parent) {
+  if (parent.limit.at < limit.at) {
+    limit.at = parent.limit.at;
+    limit.code = parent.limit.code;
+    limit.emits = parent.limit.emits;
+    // What a detaching timeout has left behind may go on without the timeout.
+    limit.by = parent.limit.detach ? nullptr : parent.limit.by;
   }
-  if (options.ledger && !options.is_link) options.ledger->begin();
+  limit.detach_at = parent.limit.detach_at;
+  limit.detach = parent.limit.detach;
+  if (!tags_) tags_ = parent.tags();
+  if (options.tenant.empty() && options.session == 0) caller_ = parent.caller();
+  if (!options.priority) priority_ = parent.priority();
+  idempotent_ = idempotent_ && parent.idempotent();
+  used_ = true;
+  parent_.reset(new parent_link(*this, parent));
 }
 
 void operation::reopen_scope() noexcept {
@@ -183,6 +186,18 @@ void operation::attribute_timeout(failure& f) const noexcept {
   if (f.code() == errc::total_timeout && timed() && time().precise_now() >= limit.at) {
     f = timeout_failure();
   }
+}
+
+bool operation::ended_by_deadline() const noexcept {
+  return error && error->policy() == policy_kind::timeout && limit.at == attempt_until_ &&
+         now() >= limit.at;
+}
+
+void operation::note_deadline(bool own) noexcept {
+  if (!ended_by_deadline()) return;
+  // A call that a detaching timeout left behind has had that timeout's whole time.
+  const bool left_behind = limit.detach && now() >= limit.detach_at;
+  cut_short = !own && !left_behind;
 }
 
 void operation::record_attempt(unsigned attempt, time_point started, verdict v,

@@ -3,10 +3,20 @@
 
 namespace holdfast::detail {
 
+namespace {
+
+/// The note of a probe whose own deadline would come after those around it.
+constexpr unsigned longer = 0xff;
+constexpr unsigned as_long = 0xfe;  // but hardly
+
+}  // namespace
+
 void narrow_probe(breaker_permit& permit, operation& op, duration limit) {
   if (limit <= duration::zero()) return;
   const time_point deadline = saturating_add(op.time().precise_now(), limit);
-  if (deadline >= op.limit.at) return;
+  if (deadline >= op.limit.at) {
+    return permit.set_note(measures_as_well(op.limit.at, deadline, limit) ? as_long : longer);
+  }
   permit.word = static_cast<std::uint64_t>(op.limit.at.time_since_epoch().count());
   permit.set_note(static_cast<unsigned>(op.limit.code) + 1);
   op.limit.at = deadline;
@@ -15,6 +25,8 @@ void narrow_probe(breaker_permit& permit, operation& op, duration limit) {
 
 void widen_probe(const breaker_permit& permit, operation& op) {
   if (!permit.is_probe() || permit.note() == 0) return;
+  op.note_deadline(permit.note() != longer);
+  if (permit.note() == longer || permit.note() == as_long) return;
   op.limit.at = time_point(duration(static_cast<duration::rep>(permit.word)));
   op.limit.code = static_cast<errc>(permit.note() - 1);
 }

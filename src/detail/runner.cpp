@@ -22,6 +22,7 @@ void attempt_context::begin(operation& op, unsigned attempt) {
   tags_ = op.tags();
   caller_ = op.caller();
   priority_ = op.priority();
+  idempotent_ = op.idempotent();
   if (limit.detach) keep_identity();
 }
 
@@ -235,7 +236,7 @@ void runner_base::leave_if_due() {
   phase_ = phase::left;
   where().work_started();  // as its operation was work of the context
   abandon_sink();
-  context.forget_operation();
+  context.report_cost();
   unlink();
   sink_->chain = nullptr;
   sink_->cancelled = context.scope().reason();

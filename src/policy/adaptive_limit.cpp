@@ -32,6 +32,7 @@ step adaptive_limit_layer::refuse(operation& op) const {
 }
 
 void adaptive_limit_layer::learn(const frame& f, operation& op, verdict v) const {
+  v = op.of_service(v);
   const bool timed = f.watched == attention::timed;
   bool over = false;
   time_point now = timed ? op.time().precise_now() : op.now();
@@ -44,7 +45,9 @@ void adaptive_limit_layer::learn(const frame& f, operation& op, verdict v) const
   } else if (is_drop(op, v)) {
     over = core_->add_drop(timed ? f.began : time_point::min(), now, f.in_flight);
   }
-  if (over) core_->close_window(now, op.random());
+  if (!over) return;
+  core_->close_window(now, op.random());
+  op.start_edge_precisely();  // the listeners have had their time
 }
 
 }  // namespace holdfast::detail

@@ -262,7 +262,8 @@ namespace {
 breaker_outcome outcome_of(const breaker_family_entry& e, const operation& op, time_point now) {
   return {.now = now,
           .retry_after = op.retry_after,
-          .random = e.rules().jittered() ? op.random() : 0};
+          .random = e.rules().jittered() ? op.random() : 0,
+          .clock = &op.time()};
 }
 
 /// The use of an entry: given back also where a change of its state finds no memory.
@@ -285,13 +286,14 @@ step breaker_family_layer::enter(frame& f, operation& op) const {
     return step::go;
   }
   f.entry = e;  // gives the use back, whatever happens
-  if (!e->try_enter(f.permit, op.now())) [[unlikely]] {
+  if (!e->try_enter(f.permit, op.now(), &op.time())) [[unlikely]] {
     f.entry = nullptr;
     const step s = refuse(*e, op);
     e->release();
     return s;
   }
   if (f.permit.mark != 0 && f.permit.is_probe()) [[unlikely]] {
+    op.start_edge_precisely();  // listeners may have been told that the circuit is half-open
     narrow_probe(f.permit, op, core_->rules().options()->probe_timeout);
   }
   return step::go;
@@ -300,14 +302,17 @@ step breaker_family_layer::enter(frame& f, operation& op) const {
 step breaker_family_layer::leave(frame& f, operation& op, verdict v) const {
   const entry_use e(std::exchange(f.entry, nullptr));
   if (!e) [[unlikely]] return step::go;
+  const std::uint64_t generation = e->generation();
   if (f.permit.mark == 0 && v == verdict::success) [[likely]] {
     if (e->count_good(f.permit, op.now())) [[unlikely]] {
       e->judge(f.permit.word, outcome_of(*e, op, op.time().precise_now()));
     }
   } else {
     widen_probe(f.permit, op);
-    e->leave_slow(f.permit, v, outcome_of(*e, op, op.now()));
+    e->leave_slow(f.permit, op.of_service(v), outcome_of(*e, op, op.now()));
   }
+  // Listeners have had their time.
+  if (e->generation() != generation) [[unlikely]] op.start_edge_precisely();
   return step::go;
 }
 

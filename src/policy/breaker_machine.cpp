@@ -3,17 +3,18 @@
 #include <holdfast/detail/breaker_cell.hpp>
 #include <holdfast/detail/breaker_core.hpp>
 #include <holdfast/detail/breaker_machine.hpp>
+#include <holdfast/time/time_service.hpp>
 #include <optional>
 
 namespace holdfast::detail {
 
 template <class Store>
 bool breaker_machine<Store>::try_enter_slow(breaker_permit& permit, std::uint64_t word,
-                                            time_point now) {
+                                            time_point now, const time_service* clock) {
   switch (state_of(word)) {
     case breaker_state::closed:
     case breaker_state::metrics_only:
-      if (enter_timed(permit, word, now)) return true;
+      if (enter_timed(permit, word, now, clock)) return true;
       break;  // the calls that hang have opened it
     case breaker_state::disabled:
       permit = breaker_permit::uncounted(word);
@@ -43,7 +44,7 @@ bool breaker_machine<Store>::try_enter_slow(breaker_permit& permit, std::uint64_
 
 template <class Store>
 bool breaker_machine<Store>::enter_timed(breaker_permit& permit, std::uint64_t word,
-                                         time_point now) {
+                                         time_point now, const time_service* clock) {
   if (!this->rules().measures_time()) {
     permit = {word, 0};
     return true;
@@ -51,7 +52,7 @@ bool breaker_machine<Store>::enter_timed(breaker_permit& permit, std::uint64_t w
   unsigned lane = 0;
   const bool first_of_span = this->enter(generation_of(word), now, lane);
   permit = breaker_permit::timed(word, role::timed, lane, now);
-  if (first_of_span && this->rules().rated()) judge(word, {.now = now});
+  if (first_of_span && this->rules().rated()) judge(word, {.now = now, .clock = clock});
   return word_.load(std::memory_order_relaxed) == word;
 }
 
@@ -148,7 +149,10 @@ void breaker_machine<Store>::judge(std::uint64_t word, const breaker_outcome& o)
   const breaker_window w = window(word, o.now);
   if (!rules.judges(w)) return;
   if (const auto cause = rules.broken(w)) {
-    trip(word, *cause, o);
+    breaker_outcome then = o;
+    // The open time begins after the predicate.
+    if (rules.has_predicate() && o.clock) then.now = o.clock->precise_now();
+    trip(word, *cause, then);
   } else if (!rules.has_predicate()) {
     this->settle(o.now);
   }

@@ -88,6 +88,7 @@ step cache_gate::ask(frame& f, operation& op) const noexcept {
   try {
     if (!op.options.cache_key.empty()) return look(f, op, op.options.cache_key);
     const std::string key = state_->make_key(op);
+    op.start_edge_precisely();  // what begins now begins after it
     return key.empty() ? step::go : look(f, op, key);
   } catch (...) {
     // No memory, or the user's function failed: the call is made as if there were no cache.

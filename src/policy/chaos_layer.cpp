@@ -16,8 +16,9 @@ step finish(const chaos_rule& rule, operation& op) {
 }  // namespace
 
 step chaos_layer::strike(frame& f, operation& op) const {
-  const time_point now = op.time().precise_now();
-  chaos_core::sentence s = core_->next(now, &op);
+  chaos_core::sentence s = core_->next(op.time().precise_now(), &op);
+  op.start_edge_precisely();  // the predicate and the listeners have had their time
+  const time_point now = op.now();
   if (!s.rule) return step::go;
   if (!s.rule->hang && s.delay <= duration::zero()) return finish(*s.rule, op);
   op.prepare_wait();

@@ -47,7 +47,8 @@ namespace {
 breaker_outcome outcome_of(const breaker_core& core, const operation& op, time_point now) {
   return {.now = now,
           .retry_after = op.retry_after,
-          .random = core.rules().jittered() ? op.random() : 0};
+          .random = core.rules().jittered() ? op.random() : 0,
+          .clock = &op.time()};
 }
 
 }  // namespace
@@ -63,16 +64,22 @@ step breaker_layer::refuse(operation& op) const {
 }
 
 void breaker_layer::narrow(breaker_permit& permit, operation& op) const {
+  op.start_edge_precisely();  // listeners may have been told that the circuit is half-open
   narrow_probe(permit, op, core_->rules().options()->probe_timeout);
 }
 
 void breaker_layer::judge(const breaker_permit& permit, operation& op) const {
+  const std::uint64_t generation = core_->generation();
   core_->judge(permit.word, outcome_of(*core_, op, op.time().precise_now()));
+  if (core_->generation() != generation) op.start_edge_precisely();
 }
 
 void breaker_layer::leave_slow(const breaker_permit& permit, operation& op, verdict v) const {
+  const std::uint64_t generation = core_->generation();
   widen_probe(permit, op);
-  core_->leave_slow(permit, v, outcome_of(*core_, op, op.now()));
+  core_->leave_slow(permit, op.of_service(v), outcome_of(*core_, op, op.now()));
+  // Listeners have had their time.
+  if (core_->generation() != generation) op.start_edge_precisely();
 }
 
 }  // namespace detail

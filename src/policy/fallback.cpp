@@ -8,7 +8,7 @@ namespace holdfast::detail {
 step fallback_rule::consider(operation& op, verdict v) const {
   // The budget is asked last, and not for a link that the deadline would keep from starting.
   if (takes_over(op, v) && op.now() < op.limit.at && budget_.reserve(op)) return step::replace;
-  budget_.on_failure(v);
+  budget_.on_failure(op.of_service(v));
   return step::go;
 }
 
@@ -16,11 +16,13 @@ bool fallback_rule::takes_over(operation& op, verdict v) const {
   if (op.caller_cancelled()) return false;
   if (v == verdict::request_fault && !options_.on_request_fault) return false;
   if (!options_.only_if) return true;
+  bool wanted = false;
   try {
-    return options_.only_if(op.error, v);
+    wanted = options_.only_if(op.error, v);
   } catch (...) {
-    return false;
   }
+  op.start_edge_precisely();  // it has taken its time
+  return wanted;
 }
 
 void fallback_rule::announce(operation& op) const {

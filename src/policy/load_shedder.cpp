@@ -219,6 +219,7 @@ bool load_shedder_layer::take_share(frame& f, operation& op) const noexcept {
 
 void load_shedder_layer::judge_failure(const frame& f, operation& op, verdict v) const noexcept {
   const failure& why = *op.error;
+  v = op.of_service(v);
   if (v == verdict::overloaded ||
       (why.policy() == policy_kind::bulkhead &&
        (why.code() == errc::bulkhead_full || why.code() == errc::shed))) {

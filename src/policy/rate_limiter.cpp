@@ -30,10 +30,9 @@ step rate_limiter_layer::book(frame& f, operation& op) const {
   op.start_edge_precisely();
   const booking b = core_->book_and_wait(f.units, op.now(), op.limit.at);
   if (b.what == booking::kind::refused) return refuse(op, b.at);
-  f.core = core_.get();
   f.mark = b.mark;
-  f.begun = op.attempts_started;
-  if (b.what == booking::kind::admitted) return step::go;
+  if (b.what == booking::kind::admitted) return admit(f, op);
+  f.core = core_.get();
   f.begun = waits;
   op.prepare_wait();
   op.wait_until = b.at;
@@ -58,17 +57,16 @@ step rate_limiter_layer::resumed(frame& f, operation& op, wait_end end) const {
     op.refuse({.code = op.limit.code, .policy = policy_kind::timeout});
     return step::refuse;
   }
-  f.core = core_.get();
-  f.begun = op.attempts_started;
-  return step::go;
+  return admit(f, op);
 }
 
 void rate_limiter_layer::settle(const frame& f, operation& op, verdict v) const {
-  if (op.attempts_started == f.begun) {
+  if (op.calls_made() == f.begun) {
     core_->settle(f.units, f.mark, 0, op.now());
   } else if (op.settled_ != operation::unsettled && core_->plan().options.weighted) {
     core_->settle(f.units, f.mark, op.settled_, op.now());
   }
+  if (f.outer_settled != operation::unsettled) op.settle(f.outer_settled);
   if (v == verdict::throttled) core_->hold_for(op.retry_after, op.now());
 }
 

@@ -39,15 +39,17 @@ bool is_before_sending(const failure* f) {
 
 }  // namespace
 
-bool retry_layer::repeats(const operation& op, verdict v) const {
+bool retry_layer::repeats(operation& op, verdict v) const {
   if (v != verdict::failure && v != verdict::throttled && v != verdict::overloaded) return false;
-  if (!op.options.idempotent && !is_before_sending(op.error)) return false;
+  if (!op.idempotent() && !is_before_sending(op.error)) return false;
   if (!options_.only_if) return true;
+  bool wanted = false;
   try {
-    return options_.only_if(op.error, v);
+    wanted = options_.only_if(op.error, v);
   } catch (...) {
-    return false;
   }
+  op.start_edge_precisely();  // the delay begins after it
+  return wanted;
 }
 
 step retry_layer::consider(frame& f, operation& op, verdict v) const {
@@ -57,7 +59,7 @@ step retry_layer::consider(frame& f, operation& op, verdict v) const {
     }
     if (v == verdict::neutral && wait_for_circuit(f, op)) return step::again;
   }
-  budget_.on_failure(v);
+  budget_.on_failure(op.of_service(v));
   return step::go;
 }
 
@@ -74,7 +76,8 @@ bool retry_layer::repeat(frame& f, operation& op) const {
   // The budget is asked last: what is taken is meant.
   if (!in_time(f, op, next) || !budget_.reserve(op)) return false;
   op.wait_until = next;
-  op.set_attempt(++f.attempt);
+  ++f.attempt;
+  op.expect_attempt();
   return true;
 }
 
@@ -102,6 +105,7 @@ bool retry_layer::wait_for_circuit(frame& f, operation& op) const {
   const time_point next = saturating_add(op.now(), delay);
   if (!in_time(f, op, next) || next - f.started > options_.wait_for_circuit) return false;
   op.wait_until = next;
+  op.expect_attempt();
   return true;
 }
 

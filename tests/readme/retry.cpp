@@ -152,6 +152,22 @@ TEST_CASE("retry: a call that must not happen twice") {
   });
 }
 
+TEST_CASE("retry: a pipeline whose calls must not happen twice") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    int payments = 0;
+    // [pipeline_idempotent]
+    auto payment_guard = hf::pipeline().with(hf::retry{.max_attempts = 3}).idempotent(false);
+
+    auto pay = [&]() -> asio::awaitable<hf::result<void>> {
+      ++payments;
+      co_return hf::failure(asio::error::connection_reset);
+    };
+    hf::result<void> paid = co_await payment_guard(pay);
+    CHECK(payments == 1);
+    // [/pipeline_idempotent]
+  });
+}
+
 TEST_CASE("retry: what it repeats and what not") {
   in_virtual_time([](auto&) -> asio::awaitable<void> {
     const auto guard = hf::pipeline().with(hf::retry{.max_attempts = 3});

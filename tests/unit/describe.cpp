@@ -72,3 +72,11 @@ TEST_CASE("the other forms of each policy", "[describe]") {
         "fallback 'fallback': degraded answers, on faults of the request too, only if a predicate "
         "agrees\n");
 }
+
+TEST_CASE("a pipeline whose calls may not be repeated says so", "[describe]") {
+  CHECK(hf::pipeline().with(hf::timeout{1s}).idempotent(false).describe() ==
+        "timeout: 1s for each attempt\nnot idempotent: repeated only if nothing has been sent\n");
+  CHECK(hf::resilient([]() -> boost::asio::awaitable<int> { co_return 1; })
+            .idempotent(false)
+            .describe() == "call\nnot idempotent: repeated only if nothing has been sent\n");
+}

@@ -6,6 +6,7 @@
 #include <holdfast/detail/operation.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace holdfast::detail {
 
@@ -19,12 +20,14 @@ class attempt_context final : public call_context {
   /// Takes over what the attempt may know of its operation.
   void begin(operation& op, unsigned attempt);
 
-  /// Hands what the attempt has cost to its operation.
+  /// Hands what the attempt has cost to its operation, and lets go of that: the attempt has ended,
+  /// or is left behind.
   void report_cost() noexcept {
-    if (operation_ && settled_ != unsettled) operation_->settle(settled_);
-    operation_ = nullptr;
+    if (operation* op = std::exchange(operation_, nullptr)) op->charge(*this);
   }
-  void forget_operation() noexcept { operation_ = nullptr; }
+
+  /// The operation that waits for the attempt; null if none does any more.
+  operation* whole() const noexcept { return operation_; }
 
   /// Ends every use of the context, under the gate.
   void end() noexcept {

@@ -31,14 +31,14 @@ class breaker_machine : public Store {
  public:
   using Store::Store;
 
-  /// Admits a call or refuses it.
-  bool try_enter(breaker_permit& permit, time_point now) {
+  /// Admits a call or refuses it. For `clock` see `breaker_outcome`.
+  bool try_enter(breaker_permit& permit, time_point now, const time_service* clock = nullptr) {
     const std::uint64_t word = word_.load(std::memory_order_acquire);
     if (state_of(word) == breaker_state::closed && !this->rules().measures_time()) [[likely]] {
       permit = {word, 0};
       return true;
     }
-    return try_enter_slow(permit, word, now);
+    return try_enter_slow(permit, word, now, clock);
   }
 
   /// Takes the admission of a plain call back, which went well. True: the rates are to be judged.
@@ -70,6 +70,11 @@ class breaker_machine : public Store {
   void judge(std::uint64_t word, const breaker_outcome& o);
 
   breaker_state state() const noexcept { return state_of(word_.load(std::memory_order_acquire)); }
+
+  /// Counts the changes of state, each of which listeners are told of.
+  std::uint64_t generation() const noexcept {
+    return generation_of(word_.load(std::memory_order_relaxed));
+  }
   duration remaining_open(time_point now) const noexcept;
   breaker_snapshot snapshot(time_point now) const;
 
@@ -84,16 +89,15 @@ class breaker_machine : public Store {
     return static_cast<breaker_state>(word & ((1u << state_bits) - 1));
   }
   static std::uint64_t generation_of(std::uint64_t word) noexcept { return word >> state_bits; }
-  std::uint64_t generation() const noexcept {
-    return generation_of(word_.load(std::memory_order_relaxed));
-  }
   unsigned in_a_row() const noexcept { return consecutive_.load(std::memory_order_relaxed); }
 
  private:
   using role = breaker_permit::role;
 
-  bool try_enter_slow(breaker_permit& permit, std::uint64_t word, time_point now);
-  bool enter_timed(breaker_permit& permit, std::uint64_t word, time_point now);
+  bool try_enter_slow(breaker_permit& permit, std::uint64_t word, time_point now,
+                      const time_service* clock);
+  bool enter_timed(breaker_permit& permit, std::uint64_t word, time_point now,
+                   const time_service* clock);
   bool enter_locked(breaker_permit& permit, time_point now, bool& changed);
   bool enter_probe_locked(breaker_permit& permit, time_point now);
   void leave_call(const breaker_permit& permit, verdict v, const breaker_outcome& o);

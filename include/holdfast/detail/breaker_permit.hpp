@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <holdfast/clock.hpp>
 
+namespace holdfast {
+class time_service;
+}
+
 namespace holdfast::detail {
 
 /// The right to make one call, good for the state in which it was given.
@@ -66,6 +70,8 @@ struct breaker_outcome {
   time_point now;
   duration retry_after{-1};   ///< The service's hint; negative if there is none.
   std::uint64_t random = 0;   ///< For the jitter of the open time.
+  /// Read again where a function of the user's has run since `now`; null: it took no time.
+  const time_service* clock = nullptr;
 };
 
 }  // namespace holdfast::detail

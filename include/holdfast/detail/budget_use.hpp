@@ -14,23 +14,24 @@ class budget_use {
  public:
   budget_use() = default;
   explicit budget_use(const std::optional<retry_budget>& b)
-      : core_(b ? b->core().get() : nullptr), counted_(core_) {}
+      : core_(b ? b->core().get() : nullptr), calls_(core_), outcomes_(core_) {}
 
-  /// On the way down.
+  /// On the way down, the first time that an operation comes. What a hedge runs once more has been
+  /// counted.
   void on_call(const operation& op) const noexcept {
-    if (counted_) counted_->on_call(op.now());
+    if (calls_ && !op.repeats()) calls_->on_call(op.now());
   }
 
   /// On the way up, with a good outcome.
   void on_success() const noexcept {
-    if (counted_) counted_->on_success();
+    if (outcomes_) outcomes_->on_success();
   }
 
   /// On the way up, with any other outcome, where `reserve` was not granted.
   void on_failure(verdict v) const noexcept {
     const bool bad =
         v == verdict::failure || v == verdict::throttled || v == verdict::overloaded;
-    if (counted_ && bad) counted_->on_failure();
+    if (outcomes_ && bad) outcomes_->on_failure();
   }
 
   /// Takes what another call costs. Where that is refused, the operation's ledger tells so.
@@ -40,7 +41,10 @@ class budget_use {
   bool shares_with(const budget_use& other) const noexcept { return core_ && core_ == other.core_; }
 
   /// Leaves it to a layer further in to report calls and outcomes, which count once.
-  void report_no_calls() noexcept { counted_ = nullptr; }
+  void report_nothing() noexcept { calls_ = outcomes_ = nullptr; }
+
+  /// Leaves it to the layers that a link is an alternative to to report the operation.
+  void report_no_calls() noexcept { calls_ = nullptr; }
 
   void describe(std::string& out) const;
 
@@ -51,19 +55,44 @@ class budget_use {
   bool reserve_from(operation& op) const;
 
   retry_budget_core* core_ = nullptr;
-  retry_budget_core* counted_ = nullptr;  // null where another layer reports
+  retry_budget_core* calls_ = nullptr;     // null if another layer reports them
+  retry_budget_core* outcomes_ = nullptr;  // the same
 };
 
-/// Lets the innermost of the layers that share a budget report to it.
+/// Whether one of the layers draws on the budget, those below a hedge included.
+template <class... Layers>
+bool draws_on(const std::tuple<Layers...>& layers, const budget_use& budget) {
+  const auto draws = [&budget](const auto& layer) {
+    bool found = false;
+    if constexpr (requires { layer.budget(); }) found = budget.shares_with(layer.budget());
+    if constexpr (requires { layer.inner().layers; }) {
+      found = found || draws_on(layer.inner().layers, budget);
+    }
+    return found;
+  };
+  return std::apply([&draws](const auto&... l) { return (draws(l) || ...); }, layers);
+}
+
+/// Calls `f` with every budget that the layers draw on, those below a hedge included.
+template <class... Layers, class F>
+void for_each_budget(std::tuple<Layers...>& layers, const F& f) {
+  const auto visit = [&f](auto& layer) {
+    if constexpr (requires { layer.budget(); }) f(layer.budget());
+    if constexpr (requires { layer.inner().layers; }) for_each_budget(layer.inner().layers, f);
+  };
+  std::apply([&visit](auto&... l) { (visit(l), ...); }, layers);
+}
+
+/// Lets the innermost of the layers that share a budget report to it, and none of a link's.
 template <class... Inner, class Layer>
 void report_calls_once(const std::tuple<Inner...>& inner, Layer& outer) {
-  if constexpr (requires { outer.budget().report_no_calls(); }) {
-    const auto check = [&outer](const auto& layer) {
-      if constexpr (requires { layer.budget(); }) {
-        if (outer.budget().shares_with(layer.budget())) outer.budget().report_no_calls();
-      }
-    };
-    std::apply([&check](const auto&... layers) { (check(layers), ...); }, inner);
+  if constexpr (requires { outer.budget().report_nothing(); }) {
+    if (draws_on(inner, outer.budget())) outer.budget().report_nothing();
+  }
+  if constexpr (requires { outer.link().stack().layers; }) {
+    for_each_budget(outer.link().stack().layers, [&](budget_use& links) {
+      if (links.shares_with(outer.budget()) || draws_on(inner, links)) links.report_no_calls();
+    });
   }
 }
 

@@ -265,6 +265,7 @@ class cache_layer : public cache_gate {
     } catch (...) {
       return {};  // no memory, or a function of the user's has failed: the next one may try
     }
+    op.start_edge_precisely();  // the answer's time begins after the functions of the user's
     // Before the table takes it, so that whoever makes the table forget it comes after.
     const bool told = landing.store && outcome.has_value();
     const kept_ptr item = landing.item;

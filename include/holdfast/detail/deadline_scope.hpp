@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_DEADLINE_SCOPE_HPP
 
 #include <boost/asio/cancellation_type.hpp>
+#include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/errc.hpp>
 
@@ -20,6 +21,8 @@ struct deadline_scope {
   /// The timeout that set it; null: the caller's deadline. It lives in the operation's stack: not to
   /// be followed once the operation has gone.
   const timeout_terms* by = nullptr;
+  /// Counts the timeouts so far that allow no longer than this deadline does.
+  std::uint8_t own = 0;
   /// When, and by which timeout's leave, a call that does not end is left behind; null: never.
   time_point detach_at = never;
   detach_state* detach = nullptr;

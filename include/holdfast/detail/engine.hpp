@@ -168,7 +168,9 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
       if ((next == step::go || next == step::fault) &&
           op.begin_attempt(next == step::fault)) [[likely]] {
         const time_point started = options.ledger ? op.now() : time_point();
-        ++op.attempts_started;
+        // The attempts below a hedge count as they start.
+        const bool counts = !stack_type::hedged || next == step::fault;
+        if (counts) op.number_attempt();
         try {
           if (next == step::fault) [[unlikely]] {
             ++at;
@@ -217,7 +219,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
           v = judge(stack->classifier, op, *outcome);
           op.start_edge_precisely();
         }
-        if (options.ledger && !stack_type::hedged) [[unlikely]] {
+        if (options.ledger && counts) [[unlikely]] {
           op.record_attempt(op.attempt(), started, v,
                             op.error ? op.error->code() : boost::system::error_code());
         }
@@ -279,8 +281,10 @@ template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack, Call call, call_options options) {
   call_keeper<Call> kept(std::move(call));
   if constexpr (std::is_pointer_v<Stack>) {
+    options.idempotent = options.idempotent && stack->idempotent;
     return operate<T>(stack, std::move(kept), std::move(options));
   } else {
+    options.idempotent = options.idempotent && stack.idempotent;
     return operate<T>(owned_stack<Stack>{std::move(stack)}, std::move(kept), std::move(options));
   }
 }

@@ -26,8 +26,8 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
  public:
   static constexpr unsigned max_attempts = 5;
 
-  /// `records`: whether the race writes its attempts to the ledger.
-  race_base(operation& op, hedge_core& core, bool records);
+  /// `counts`: whether the race counts its attempts, and writes them to the ledger.
+  race_base(operation& op, hedge_core& core, bool counts);
   race_base(const race_base&) = delete;
   virtual ~race_base();
 
@@ -65,7 +65,10 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   /// The code of a failed attempt; none for an answer.
   virtual boost::system::error_code code_of(unsigned attempt) const = 0;
   /// Hands the outcome over to the operation.
-  virtual void deliver(unsigned attempt, unsigned started) noexcept = 0;
+  virtual void deliver(unsigned attempt) noexcept = 0;
+
+  /// The attempt's number in the operation.
+  unsigned number_of(unsigned attempt) const noexcept { return numbers_[attempt]; }
 
   operation& op_;
   time_service& time_;
@@ -94,15 +97,16 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   hedge_plan plan_;
   duration delay_{};
   std::array<time_point, max_attempts> started_{};
+  std::array<unsigned, max_attempts> numbers_{};
   std::array<bool, max_attempts> running_{};
   resumption waiter_;
   post_memory cancel_memory_;  // for the caller's cancellation, where it has to be posted
   struct listener : scope_listener {
     listener(race_base& r, teller t) noexcept : scope_listener(t), race(r) {}
     race_base& race;
-  } caller_;                             // hears the operation's scope
-  std::shared_ptr<race_base> ringing_;   // while the alarm is
-  const bool records_;
+  } caller_;                            // hears the operation's scope
+  std::shared_ptr<race_base> ringing_;  // while the alarm is
+  const bool counts_;
   bool cancelled_ = false;
   bool finished_ = false;
 };
@@ -113,14 +117,10 @@ struct nested_attempt {
   const Stack* stack;
   Call* call;
   const operation* op;
+  operation_role role;
   asio::awaitable<result<T>> operator()(call_context& context) const {
     return run_operation<T>(stack, call_reference<Call>{call},
-                            call_options{.ledger = op->options.ledger,
-                                         .idempotent = op->options.idempotent,
-                                         .is_link = true,
-                                         .cost = op->options.cost,
-                                         .weight = op->options.weight,
-                                         .parent = &context});
+                            options_for_part(*op, role, context));
   }
 };
 
@@ -128,7 +128,6 @@ struct nested_attempt {
 template <class T>
 struct race_result {
   outcome_slot<T> outcome;
-  unsigned attempts = 0;
   cancel_reason cancelled = cancel_reason::none;
 };
 
@@ -142,7 +141,7 @@ class race final : public race_base {
 
   race(operation& op, hedge_core& core, const Stack& stack, const Classifier& classifier, Call& call,
        race_result<T>& result)
-      : race_base(op, core, direct),  // policies below the hedge write for themselves
+      : race_base(op, core, direct),  // operations below the hedge count for themselves
         stack_(stack),
         classifier_(classifier),
         call_(call),
@@ -159,11 +158,14 @@ class race final : public race_base {
     auto& chain = runner_pool<value_type>::acquire(home());
     try {
       chain.prepare([&](attempt_context& context) {
-        context.begin(op_, op_.attempt() + attempt);
+        context.begin(op_, number_of(attempt));
         if constexpr (direct) {
           return attempt_of(call_, context);
         } else {
-          return nested_attempt<T, Stack, Call>{&stack_, &call_, &op_}(context);
+          return nested_attempt<T, Stack, Call>{
+              &stack_, &call_, &op_,
+              attempt == 0 ? operation_role::hedge_attempt
+                           : operation_role::further_hedge_attempt}(context);
         }
       });
       resumption waiter;
@@ -206,14 +208,13 @@ class race final : public race_base {
     return timed_out(e) ? make_error_code(op_.limit.code) : e.outcome->assume_error().code();
   }
 
-  void deliver(unsigned attempt, unsigned started) noexcept override {
+  void deliver(unsigned attempt) noexcept override {
     entry& e = entries_[attempt];
     try {
       result_.outcome.emplace(std::move(*e.outcome));
     } catch (...) {  // out of the value's move
       fail_with_current_exception(result_.outcome);
     }
-    result_.attempts = started;
     result_.cancelled = e.sink.cancelled;
   }
 
@@ -258,11 +259,16 @@ class hedged_attempt {
 
   [[gnu::noinline]] void finish(outcome_slot<T>& outcome) {
     operation_.attempt_over(result_.cancelled == cancel_reason::deadline ? result_.cancelled
-                                                                          : cancel_reason::none);
-    operation_.attempts_started += result_.attempts - 1;  // the first is counted already
+                                                                         : cancel_reason::none);
     outcome.emplace(std::move(*result_.outcome));
-    if (inner_stack::size > 0 && outcome->has_error())
-      operation_.attribute_timeout(outcome->assume_error());
+    if (inner_stack::size > 0 && outcome->has_error()) {
+      failure& f = outcome->assume_error();
+      operation_.attribute_timeout(f);
+      // Another attempt may have been cut short than the one whose failure this is.
+      if (operation_.had_its_time || f.policy() != policy_kind::timeout) {
+        operation_.cut_short = false;
+      }
+    }
   }
 
  private:

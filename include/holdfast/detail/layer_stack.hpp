@@ -65,8 +65,8 @@ class layer_stack {
   /// What the layers keep for one operation.
   using frames = std::tuple<typename Layers::frame...>;
 
-  layer_stack(Classifier c, std::tuple<Layers...> l)
-      : classifier(std::move(c)), layers(std::move(l)) {}
+  layer_stack(Classifier c, std::tuple<Layers...> l, bool may_be_repeated = true)
+      : classifier(std::move(c)), layers(std::move(l)), idempotent(may_be_repeated) {}
 
   /// Enters the `at` innermost layers, outermost of them first. On a stop `at` is the layer that
   /// did not let the operation pass; on `step::go` the call is next, and `at` is 0.
@@ -110,6 +110,7 @@ class layer_stack {
   std::string describe(std::string_view call = {}) const {
     std::string out = describe_layers();
     out += call;
+    if (!idempotent) out += "not idempotent: repeated only if nothing has been sent\n";
     describe_safe_utilisation(out, safe_utilisation());
     return out;
   }
@@ -121,6 +122,8 @@ class layer_stack {
 
   [[no_unique_address]] Classifier classifier;
   std::tuple<Layers...> layers;
+  /// Whether the calls may be made again after they may have reached the service.
+  bool idempotent;
 
  private:
   template <std::size_t N>

@@ -81,13 +81,7 @@ asio::awaitable<result<T>> run_within(operation& op, Stack stack, Call call) {
   static_assert(std::same_as<T, own> || answers<T, own>,
                 "holdfast: the fallback's result does not convert to the call's result.");
   auto inner = run_operation<own>(std::move(stack), std::move(call),
-                                  call_options{.ledger = op.options.ledger,
-                                               .idempotent = op.options.idempotent,
-                                               .is_link = true,
-                                               .cost = op.options.cost,
-                                               .weight = op.options.weight,
-                                               .cache_key = op.options.cache_key,
-                                               .parent = &op});
+                                  options_for_part(op, operation_role::link, op));
   if constexpr (std::same_as<T, own>) {
     return inner;
   } else {
@@ -149,6 +143,8 @@ class chain_link {
       return run_within<T>(op, &stack_, call_reference<Call>{&call_});
     }
   }
+
+  Stack& stack() noexcept { return stack_; }
 
  private:
   mutable Call call_;  // a move-only callable is called by every operation, as it stands

@@ -190,7 +190,8 @@ layer_stack<Classifier, Inner..., Layer> append(layer_stack<Classifier, Inner...
   }
   report_calls_once(stack.layers, layer);
   return {std::move(stack.classifier),
-          std::tuple_cat(std::move(stack.layers), std::tuple<Layer>(std::move(layer)))};
+          std::tuple_cat(std::move(stack.layers), std::tuple<Layer>(std::move(layer))),
+          stack.idempotent};
 }
 
 /// Wraps the stack into one more policy.
@@ -204,10 +205,11 @@ auto add_policy(layer_stack<Classifier, Inner...> stack, const P& p) {
     check_order<hedge_layer<inner>, Classifier, Inner...>();
     for_each_timeout(stack, [](const timeout_layer& t) { check_detach_and_hedge(t.detaches()); });
     Classifier classifier = stack.classifier;
+    const bool idempotent = std::exchange(stack.idempotent, true);  // the outer stack says it
     hedge_layer<inner> layer(std::move(stack), p);
     report_calls_once(layer.inner().layers, layer);
     return layer_stack<Classifier, hedge_layer<inner>>(
-        std::move(classifier), std::tuple<hedge_layer<inner>>(std::move(layer)));
+        std::move(classifier), std::tuple<hedge_layer<inner>>(std::move(layer)), idempotent);
   } else if constexpr (requires { p.get(); }) {
     return add_policy(std::move(stack), *p);
   } else {
@@ -233,12 +235,13 @@ auto with_classifier(hedge_layer<Inner> layer, const Other& other) {
 template <class Classifier, class... Layers, class Other>
 auto replace_classifier(layer_stack<Classifier, Layers...> stack, Other other) {
   return std::apply(
-      [&other](auto&&... layers) {
+      [&other, &stack](auto&&... layers) {
         auto replaced = std::make_tuple(with_classifier(std::move(layers), other)...);
         return std::apply(
             [&](auto&&... ls) {
               return layer_stack<Other, std::decay_t<decltype(ls)>...>(
-                  std::move(other), std::tuple<std::decay_t<decltype(ls)>...>(std::move(ls)...));
+                  std::move(other), std::tuple<std::decay_t<decltype(ls)>...>(std::move(ls)...),
+                  stack.idempotent);
             },
             std::move(replaced));
       },

@@ -8,6 +8,7 @@
 #include <holdfast/call_options.hpp>
 #include <holdfast/detail/deadline_alarm.hpp>
 #include <holdfast/detail/deadline_scope.hpp>
+#include <holdfast/detail/inheritance.hpp>
 #include <holdfast/detail/place.hpp>
 #include <holdfast/detail/turn.hpp>
 #include <holdfast/errc.hpp>
@@ -32,6 +33,12 @@ enum class step : std::uint8_t {
   answer,   ///< Down: the layer has the answer. Up: it looks at the outcome, and may replace it.
 };
 
+/// Whether a deadline leaves an attempt practically all the time that a timeout of `after`, which
+/// would end at `until`, allows. Then it measures the service as well.
+inline bool measures_as_well(time_point deadline, time_point until, duration after) noexcept {
+  return saturating_add(until, -(after / 100)) <= deadline;
+}
+
 /// A layer's refusal, turned into a failure only if it reaches the caller.
 struct refusal {
   errc code = errc::cancelled;
@@ -51,6 +58,7 @@ class operation final : public call_context, private deadline_alarm {
     tags_ = o.tags;
     caller_ = &o;
     priority_ = o.priority.value_or(holdfast::priority::normal);
+    idempotent_ = o.idempotent;
     limit.at = o.deadline;
   }
   ~operation() {
@@ -59,7 +67,7 @@ class operation final : public call_context, private deadline_alarm {
 
   /// Begins, once the caller's chain is where it belongs.
   void open() {
-    if (options.parent || options.ledger) [[unlikely]] inherit();
+    if (options.parent || options.ledger) [[unlikely]] begin_as_part();
   }
 
   time_service& time() const noexcept { return home.time(); }
@@ -104,6 +112,8 @@ class operation final : public call_context, private deadline_alarm {
     if (used_) [[unlikely]] reopen_scope();
     error = nullptr;
     kept_verdict.reset();
+    cut_short = had_its_time = false;
+    attempt_until_ = limit.at;
     return true;
   }
 
@@ -128,6 +138,19 @@ class operation final : public call_context, private deadline_alarm {
   /// The same for a deadline that an operation within this one has kept in this one's place.
   void attribute_timeout(failure& f) const noexcept;
 
+  /// On the way up out of a layer that limits the time, before its limit is taken back: notes
+  /// whether the attempt ended by a deadline from outside that allowed less. `own`: it did not.
+  void note_deadline(bool own) noexcept;
+
+  /// Whether the attempt ended by the deadline that is in force here.
+  bool ended_by_deadline() const noexcept;
+
+  /// What an outcome says of the service: nothing, if a deadline from outside cut the attempt
+  /// shorter than the timeouts below allow.
+  verdict of_service(verdict v) const noexcept {
+    return cut_short && !is_answer(v) ? verdict::neutral : v;
+  }
+
   /// Of an attempt that a timeout has left behind.
   failure left_failure() const;
 
@@ -141,8 +164,9 @@ class operation final : public call_context, private deadline_alarm {
 
   /// Ends the operation. Called on every end but that of the whole chain.
   void close(bool answered) noexcept {
+    if (options.parent) [[unlikely]] hand_back_to_parent(*this);
     if (used_) close_scope();
-    if (options.ledger && !options.is_link) [[unlikely]] options.ledger->end(answered);
+    if (options.ledger && !is_part()) [[unlikely]] options.ledger->end(answered);
   }
 
   /// Opens the wait of a bulkhead's queue or of a retry's delay.
@@ -196,17 +220,42 @@ class operation final : public call_context, private deadline_alarm {
   /// The service's hint, from the failure or from the classifier; negative if there is none.
   duration retry_after{-1};
   unsigned attempts_started = 0;
+  /// Calls that were made for this operation by its links.
+  unsigned made_elsewhere = 0;
   /// The time that this operation has spent in queues.
   duration queued{0};
   /// Whether the call can be made again in the background, beyond this operation.
   bool detachable = false;
+  /// See `of_service`.
+  bool cut_short = false;
+  /// An attempt below a hedge ended by the deadline around the hedge and was not cut short by it.
+  bool had_its_time = false;
 
-  void set_attempt(unsigned n) noexcept { attempt_ = n; }
+  // Every attempt has a number of its own, in the order in which they start.
+  unsigned number_attempt() noexcept {
+    attempt_ = ++attempts_started;
+    if (is_part()) [[unlikely]] attempt_ = number_in_whole(*this);
+    return attempt_;
+  }
+  /// Shows the number that the next one will have, until then.
+  void expect_attempt() noexcept { attempt_ = next_number(*this); }
+
+  /// The calls made so far, its own and its links'.
+  unsigned calls_made() const noexcept { return attempts_started + made_elsewhere; }
+
+  /// Whether the operation is a part of another one.
+  bool is_part() const noexcept { return options.role != operation_role::own; }
+
+  /// Whether it makes a call once more that was counted the first time.
+  bool repeats() const noexcept { return options.role == operation_role::further_hedge_attempt; }
+
+  /// Takes over what a parent bounds and names. For `take_over_from_parent`.
+  void inherit(call_context& parent);
 
  private:
   static constexpr time_point unread = time_point::min();
 
-  void inherit();
+  void begin_as_part();
   void read_time() const noexcept;
   bool claim_ring() noexcept override {
     return scope_.begin_ring(cancel_reason::deadline, limit.emits);
@@ -223,8 +272,9 @@ class operation final : public call_context, private deadline_alarm {
     void operator()(T* p) const noexcept;
   };
 
-  mutable time_point now_ = unread;                          // see `now`
-  std::unique_ptr<suspension, deleter<suspension>> waits_;   // made for the first wait
+  mutable time_point now_ = unread;                         // see `now`
+  time_point attempt_until_ = never;                        // the limit under which it began
+  std::unique_ptr<suspension, deleter<suspension>> waits_;  // made for the first wait
   std::unique_ptr<parent_link, deleter<parent_link>> parent_;
 };
 

@@ -11,7 +11,7 @@ namespace holdfast::detail {
 /// kept in the permit: its time where the state word would be, its code, plus one, as the note.
 void narrow_probe(breaker_permit& permit, operation& op, duration limit);
 
-/// Puts the deadline back that `narrow_probe` has replaced, if it has.
+/// Puts the deadline back that `narrow_probe` has replaced, if it has. Before the outcome is judged.
 void widen_probe(const breaker_permit& permit, operation& op);
 
 }  // namespace holdfast::detail

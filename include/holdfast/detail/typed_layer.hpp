@@ -12,6 +12,7 @@
 #include <exception>
 #include <holdfast/call_options.hpp>
 #include <holdfast/detail/call_traits.hpp>
+#include <holdfast/detail/inheritance.hpp>
 #include <holdfast/detail/layer_stack.hpp>
 #include <memory>
 #include <optional>
@@ -84,14 +85,14 @@ auto inner_stack(const Stack& stack, Outermost outermost) {
   }(std::make_index_sequence<I>());
 }
 
-/// Runs the call once more, for nobody in particular.
+/// Runs the call once more, for the operation that began it, which goes on meanwhile.
 template <class T, class Stack, class Call>
-asio::awaitable<void> run_in_background(Stack stack, Call call, time_point deadline,
-                                        bool idempotent, std::optional<tag_set> tags) {
-  static_cast<void>(co_await run_operation<T>(
-      static_cast<const Stack*>(&stack), std::move(call),
-      call_options{
-          .deadline = deadline, .idempotent = idempotent, .tags = tags ? &*tags : nullptr}));
+asio::awaitable<void> run_in_background(Stack stack, Call call, time_service& time,
+                                        duration allowed, kept_options options) {
+  // Its time begins here: the executor may have had other things to do.
+  const time_point deadline = saturating_add(time.precise_now(), allowed);
+  static_cast<void>(co_await run_operation<T>(static_cast<const Stack*>(&stack), std::move(call),
+                                              options.get(deadline)));
 }
 
 /// Starts that, from the layer `at` inwards.
@@ -108,9 +109,7 @@ template <class T, class Stack, class Call>
             executor,
             run_in_background<T>(
                 std::move(inner), Call(call),
-                saturating_add(op.time().precise_now(), layer.refresh_timeout()),
-                op.options.idempotent,
-                op.tags() ? std::optional<tag_set>(*op.tags()) : std::nullopt),
+                op.time(), layer.refresh_timeout(), kept_options(op)),
             asio::bind_executor(asio::system_executor(), asio::detached));
       } catch (...) {
         // The answer at hand is as good as before; whoever asks next begins again.

@@ -104,7 +104,7 @@ class breaker_layer {
   explicit breaker_layer(const circuit_breaker& b) : core_(b.core()) {}
 
   [[gnu::always_inline]] step enter(frame& f, operation& op) const {
-    if (!core_->try_enter(f.permit, op.now())) [[unlikely]] return refuse(op);
+    if (!core_->try_enter(f.permit, op.now(), &op.time())) [[unlikely]] return refuse(op);
     f.core = core_.get();
     if (f.permit.mark != 0 && f.permit.is_probe()) [[unlikely]] narrow(f.permit, op);
     return step::go;

@@ -90,6 +90,8 @@ class fallback_layer : public fallback_rule {
     return link_.template start<T>(op, outcome);
   }
 
+  Link& link() noexcept { return link_; }
+
  private:
   /// A link may know itself how good its answers are at best.
   static fallback_options graded(fallback_options o) {

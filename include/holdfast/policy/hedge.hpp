@@ -115,27 +115,30 @@ class hedge_layer {
   static constexpr policy_kind kind = policy_kind::hedge;
   static constexpr bool timeless = true;
   using inner_stack = Inner;
-  struct frame {};
+  struct frame {
+    bool counted = false;  // a retry around it comes again
+  };
 
   hedge_layer(Inner inner, const hedge& h)
       : inner_(std::move(inner)), core_(h.core()), budget_(h.budget()) {}
   hedge_layer(Inner inner, std::shared_ptr<hedge_core> core, budget_use budget)
       : inner_(std::move(inner)), core_(std::move(core)), budget_(budget) {}
 
-  step enter(frame&, operation& op) const noexcept {
-    budget_.on_call(op);
+  step enter(frame& f, operation& op) const noexcept {
+    if (!std::exchange(f.counted, true)) budget_.on_call(op);
     return step::go;
   }
-  step leave(frame&, operation&, verdict v) const noexcept {
+  step leave(frame&, operation& op, verdict v) const noexcept {
     if (is_answer(v)) {
       budget_.on_success();
     } else {
-      budget_.on_failure(v);
+      budget_.on_failure(op.of_service(v));
     }
     return step::go;
   }
 
   const Inner& inner() const& noexcept { return inner_; }
+  Inner& inner() & noexcept { return inner_; }
   Inner&& inner() && noexcept { return std::move(inner_); }
   const std::shared_ptr<hedge_core>& core() const noexcept { return core_; }
   budget_use& budget() noexcept { return budget_; }

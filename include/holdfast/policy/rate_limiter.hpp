@@ -9,6 +9,7 @@
 #include <holdfast/policy/rate_limiter_options.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 
 namespace holdfast {
 
@@ -106,7 +107,8 @@ class rate_limiter_layer {
     limiter_core* core = nullptr;
     std::int64_t mark = 0;
     std::uint32_t units = 0;
-    std::uint32_t begun = 0;  // attempts of the operation before this one; `waits`: none yet
+    std::uint32_t begun = 0;  // calls made for the operation before; `waits`: not admitted yet
+    std::uint64_t outer_settled = 0;  // what was settled before, for the limiters around this one
     frame() = default;
     frame(const frame&) = delete;
     ~frame() {
@@ -119,22 +121,16 @@ class rate_limiter_layer {
 
   step enter(frame& f, operation& op) const {
     const limiter_plan& p = core_->plan();
-    f.units = 1;
-    if (p.options.weighted) {
-      f.units = op.options.cost;
-      op.settled_ = operation::unsettled;
-    }
+    f.units = p.options.weighted ? op.options.cost : 1;
     if (!core_->take(p, f.units, op.now(), op.time().resolution())) [[unlikely]] return book(f, op);
-    f.core = core_.get();
-    f.begun = op.attempts_started;
-    return step::go;
+    return admit(f, op);
   }
 
   step resumed(frame& f, operation& op, wait_end end) const;
 
   step leave(frame& f, operation& op, verdict v) const {
     if (v == verdict::throttled || op.settled_ != operation::unsettled ||
-        op.attempts_started == f.begun) [[unlikely]] {
+        f.outer_settled != operation::unsettled || op.calls_made() == f.begun) [[unlikely]] {
       settle(f, op, v);
     }
     f.core = nullptr;
@@ -146,6 +142,13 @@ class rate_limiter_layer {
  private:
   static constexpr std::uint32_t waits = ~std::uint32_t{0};
 
+  /// What is settled from here on is this pass's.
+  step admit(frame& f, operation& op) const {
+    f.core = core_.get();
+    f.begun = op.calls_made();
+    f.outer_settled = std::exchange(op.settled_, operation::unsettled);
+    return step::go;
+  }
   step book(frame& f, operation& op) const;
   void settle(const frame& f, operation& op, verdict v) const;
   step refuse(operation& op, time_point at) const;

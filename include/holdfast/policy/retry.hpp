@@ -89,7 +89,7 @@ class retry_layer {
   }
 
   /// Whether the outcome may be repeated, were there attempts and time left.
-  bool repeats(const operation& op, verdict v) const;
+  bool repeats(operation& op, verdict v) const;
 
   unsigned max_attempts() const noexcept { return options_.max_attempts; }
   budget_use& budget() noexcept { return budget_; }

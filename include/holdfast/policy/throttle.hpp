@@ -81,9 +81,9 @@ class throttle_layer {
     return step::go;
   }
 
-  step leave(frame& f, operation&, verdict v) const {
+  step leave(frame& f, operation& op, verdict v) const {
     f.core = nullptr;
-    core_->leave(v);
+    core_->leave(op.of_service(v));
     return step::go;
   }
 

@@ -74,6 +74,9 @@ class timeout_layer {
       op.limit.code = terms_.code;
       op.limit.emits = terms_.cancellation;
       op.limit.by = &terms_;
+      ++op.limit.own;
+    } else if (measures_as_well(op.limit.at, deadline, terms_.after)) {
+      ++op.limit.own;
     }
     // A nearer deadline, of the caller or of a timeout around this one, leaves the call as well.
     if (detach_ && op.limit.at < op.limit.detach_at) [[unlikely]] {
@@ -86,6 +89,7 @@ class timeout_layer {
   step leave(frame& f, operation& op, verdict) const noexcept {
     // Where an outer deadline is nearer, the one that set it sees it pass.
     if (op.limit.by == &terms_ && op.now() >= op.limit.at) [[unlikely]] note_expiry(op);
+    if (op.error) [[unlikely]] op.note_deadline(op.limit.own != f.outer.own);
     op.limit = f.outer;
     return step::go;
   }
