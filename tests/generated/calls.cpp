@@ -188,6 +188,12 @@ struct player {
 
   asio::awaitable<void> nested(const move& m);
 
+  /// Whether the script resets its state right after this move: a call that cleans up.
+  static bool cleaner_after(const act& a, const move& m) {
+    const std::size_t next = static_cast<std::size_t>(&m - a.moves.data()) + 1;
+    return next < a.moves.size() && a.moves[next].kind == move_kind::reset;
+  }
+
   asio::awaitable<void> make(const move& m) {
     const auto unheard = asio::bind_cancellation_slot(asio::cancellation_slot(), asio::deferred);
     switch (m.kind) {
@@ -243,9 +249,9 @@ struct player {
 asio::awaitable<void> player::nested(const move& m) {
   const hf::circuit_breaker breaker{{.consecutive_failures = 1}};
   const auto inner = hf::pipeline()
-                         .with(hf::timeout{.after = 2h})
                          .with(breaker)
-                         .with(hf::retry{.max_attempts = 2, .wait = {.base = 0ms}});
+                         .with(hf::retry{.max_attempts = 2, .wait = {.base = 0ms}})
+                         .with(hf::timeout{.after = 2h});
   unsigned sends = 0;
   auto send = [this, &sends, &m](hf::call_context& c) -> asio::awaitable<int> {
     ++sends;
@@ -265,6 +271,10 @@ asio::awaitable<void> player::nested(const move& m) {
     }
     check_wait(began, m.time, aborted);
     if (aborted) throw boost::system::system_error(asio::error::operation_aborted);
+    if (m.units == 3 && drawn_classes().settle) {
+      c.settle(m.units);
+      a.settled = a.settled.value_or(0) + m.units;
+    }
     if (m.units == 500) throw boost::system::system_error(asio::error::connection_reset);
     co_return 1;
   };
@@ -330,7 +340,12 @@ attempt_record& open_attempt(const captured& c, const hf::call_context* context)
   if (w.now() >= a.deadline) {
     w.complain("attempt-late", "an attempt began when its deadline had come");
   }
-  if (op < 0) return a;
+  if (op < 0) {
+    if (std::ranges::all_of(w.clients, &client::awaited)) {
+      w.complain("identity-link", "a link runs under no session, and each caller has one");
+    }
+    return a;
+  }
   const client& mine = w.clients[static_cast<std::size_t>(op)];
   if (!mine.awaited()) return a;
   if (a.deadline > w.operations[static_cast<std::size_t>(op)].deadline && !w.facts.refreshes) {
@@ -353,7 +368,19 @@ asio::awaitable<conclusion> play(const captured& c, attempt_record& a, hf::call_
   player p{c.in(), a, listening, context};
   const act& script = act_of(c, a);
   try {
-    for (const move& m : script.moves) co_await p.make(m);
+    if (a.serial <= most_attempts) {
+      for (const move& m : script.moves) {
+        try {
+          co_await p.make(m);
+          continue;
+        } catch (const boost::system::system_error& e) {
+          if (e.code() != asio::error::operation_aborted || !p.cleaner_after(script, m)) throw;
+        }
+        // It is cancelled, and cleans up before it ends.
+        p.reset_at = p.w.now();
+        co_await asio::this_coro::reset_cancellation_state();
+      }
+    }
   } catch (const boost::system::system_error& e) {
     a.code = e.code();
     a.concluded = true;
@@ -389,7 +416,7 @@ token_attempt::token_attempt(const captured& c, attempt_record& a)
       answer_(answer_of(c, a)),
       guard_(std::make_unique<guard>(c, a, false)) {
   for (const move& m : act_->moves) {
-    if (m.kind == move_kind::wait) lasts = m.time;
+    if (a.serial <= most_attempts && m.kind == move_kind::wait) lasts = m.time;
   }
 }
 

@@ -155,6 +155,7 @@ class examined {
         o_.ended_at < o_.deadline) {
       fail("timeout-early", "no timeout can be over yet");
     }
+    check_timed_attempt(code);
     if (code == hf::errc::cancelled && !o_.emitted && !w_.facts.has('c')) {
       fail("not-cancelled-by-caller", "the caller has not cancelled");
     }
@@ -163,6 +164,22 @@ class examined {
       check_unknown_exception(f);
     } else if (code == asio::error::operation_aborted && !cancelled() && !said(code)) {
       fail("strange-code", "no attempt was aborted of itself");
+    }
+  }
+
+  /// A timeout right around the call begins with the attempt, not before.
+  void check_timed_attempt(const error_code& code) {
+    if (code != hf::errc::attempt_timeout || w_.facts.innermost != w_.facts.least_timeout ||
+        attempts_.empty() || w_.facts.has('h') || o_.deadline != hf::never) {
+      return;
+    }
+    if (std::ranges::count(w_.facts.kinds, 't') > 1 || w_.facts.has('b') || w_.facts.has('n')) {
+      return;
+    }
+    const attempt_record& last = *attempts_.back();
+    if (!last.concluded || last.orphaned || last.running) return;
+    if (last.ended - last.began < w_.facts.innermost) {
+      fail("timeout-early", "the attempt had more time than it was given");
     }
   }
 
@@ -264,9 +281,49 @@ void check_operations(world& w) {
   }
 }
 
+namespace {
+
+/// No more calls are left behind at a time than the timeouts allow.
+void check_left_behind(world& w) {
+  if (!w.facts.detaches || w.gone) return;
+  struct span {
+    hf::time_point from;
+    hf::time_point to;
+  };
+  std::vector<span> left;
+  for (const attempt_record& a : w.attempts) {
+    if (a.op < 0 || a.running) continue;
+    const auto i = static_cast<std::size_t>(a.op);
+    // A chain that is a temporary has timeouts of its own.
+    if (!w.clients[i].awaited() || a.began_seq > w.operations[i].ended_seq) continue;
+    if (a.ended > w.operations[i].ended_at) left.push_back({w.operations[i].ended_at, a.ended});
+  }
+  for (const span& one : left) {
+    const auto at_that_time = std::ranges::count_if(left, [&](const span& s) {
+      return s.from <= one.from && s.to > one.from;
+    });
+    if (at_that_time > w.facts.places) {
+      w.complain("too-many-left", fmt::format("{} calls are left behind, and {} may be",
+                                              at_that_time, w.facts.places));
+    }
+  }
+}
+
+}  // namespace
+
 void check_rest(world& w, any_stack& stack) {
   if (w.frames != 0) w.complain("frames-left", fmt::format("{} frames are left", w.frames.load()));
+  check_left_behind(w);
   stack.each_part([&w](part& p) { p.check_rest(w); });
+}
+
+void check_budget(world& w, const materials& m) {
+  if (!m.budget || w.facts.refreshes) return;
+  const std::uint64_t calls = m.budget->snapshot(w.now()).calls_in_window;
+  if (calls > w.operations.size()) {
+    w.complain("budget", fmt::format("a budget counts {} calls of {} operations", calls,
+                                     w.operations.size()));
+  }
 }
 
 }  // namespace gen

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
 
 namespace gen {
 
@@ -89,6 +90,7 @@ timeout_part::timeout_part(source& s, materials&) {
 }
 
 void timeout_part::tell(stack_facts& f) const {
+  if (f.kinds.empty()) f.innermost = options.after;
   const bool detaches = options.mode == hf::timeout_mode::detach;
   f.attempt_limit = std::min(f.attempt_limit, options.after);
   if (!f.has('c')) f.shared_limit = std::min(f.shared_limit, options.after);
@@ -100,6 +102,7 @@ void timeout_part::tell(stack_facts& f) const {
   }
   f.total |= f.has('r');
   f.detaches |= detaches;
+  if (detaches) f.places += options.max_detached;
   f.kinds += letter;
 }
 
@@ -114,7 +117,7 @@ retry_part::retry_part(source& s, materials& m) {
   b.set("kind", wait.kind, s.one_of({hf::backoff_kind::exponential, hf::backoff_kind::constant,
                                      hf::backoff_kind::linear}));
   b.set("base", wait.base, s.pick(3) == 0 ? hf::duration(0) : s.time());
-  b.set("cap", wait.cap, std::max(wait.base, s.bound(0ms, 24h)));
+  b.set("cap", wait.cap, std::max(wait.base, s.time()));
   b.set("factor", wait.factor, s.one_of({2.0, 1.0, 1e9}));
   b.set("jitter", wait.jitter, s.one_of({hf::jitter::none, hf::jitter::full, hf::jitter::equal,
                                          hf::jitter::decorrelated}));
@@ -127,7 +130,7 @@ retry_part::retry_part(source& s, materials& m) {
     o.add("budget", "budget");
   }
   o.set("wait_for_circuit", options.wait_for_circuit,
-        s.pick(4) < 3 ? hf::duration(0) : s.bound(0ms));
+        s.pick(4) < 3 ? hf::duration(0) : s.time());
   added = ".with(hf::retry" + o.braces() + ")";
 }
 
@@ -162,17 +165,16 @@ breaker_part::breaker_part(source& s, materials& m) {
     b.recovery.emplace();
     o.add("recovery", "hf::recovery_ramp{}");
   }
-  probe_timeout = b.probe_timeout;
-  sees_slow = b.slow_rate > 0 || b.slow_after > 0ms || b.opens_if;
+  probe_timeout_ = b.probe_timeout;
+  sees_slow_ = b.slow_rate > 0 || b.slow_after > 0ms || b.opens_if;
   policy_.emplace(b);
   if (s.pick(8) == 7 && drawn_classes().throws) watch_ = policy_->on_transition(throws_always());
   declare("hf::circuit_breaker", m.name("breaker"), o.braces());
 }
 
 void breaker_part::tell(stack_facts& f) const {
-  if (probe_timeout > 0ms) {
-    f.least_timeout = std::min(f.least_timeout, probe_timeout);
-  }
+  limit_inside_ = f.attempt_limit;
+  if (probe_timeout_ > 0ms) f.least_timeout = std::min(f.least_timeout, probe_timeout_);
   f.kinds += letter;
 }
 
@@ -182,21 +184,30 @@ void breaker_part::check_rest(world& w) const {
   if (now.probes_in_flight != 0) {
     w.complain("probes-left", fmt::format("{} probes are in flight", now.probes_in_flight));
   }
-  if (now.state == hf::breaker_state::closed || sees_slow || w.facts.injects) return;
-  // What ends an operation from outside says nothing of the service, unless nothing inside is
-  // shorter.
-  for (const attempt_record& a : w.attempts) {
-    if (a.link) continue;
-    const bool own = a.concluded && !a.answer && a.code != asio::error::operation_aborted;
-    if (own || a.code == hf::errc::exception) return;
+  if (now.state != hf::breaker_state::closed && !has_evidence(w)) {
+    w.complain("breaker-blames", "a circuit is open, and no call has failed of itself, nor taken as "
+                                 "long as a timeout within the breaker allows");
   }
-  if (w.facts.attempt_limit == hf::duration::max()) return;
-  for (const attempt_record& a : w.attempts) {
-    if (a.link) continue;
-    if (a.ended - a.began >= w.facts.attempt_limit || a.began == a.ended) return;
+}
+
+/// Whether anything can have been counted against the service. Without a timeout within the breaker
+/// a deadline from outside is the only measure, and counts.
+bool breaker_part::has_evidence(const world& w) const {
+  if (sees_slow_ || w.facts.injects || w.gone || limit_inside_ == hf::duration::max()) return true;
+  if (std::ranges::count(w.facts.kinds, letter) > 1) return true;
+  for (const client& c : w.clients) {
+    for (const act& a : c.call.acts) {
+      if (a.breaks_move || a.end == finish::aborted) return true;
+    }
   }
-  if (w.facts.least_timeout < w.facts.attempt_limit) return;
-  w.complain("breaker-blames", "a circuit is open, and no call has failed nor overrun a timeout");
+  for (const attempt_record& a : w.attempts) {
+    if (a.running || (a.concluded && !a.answer && a.code != asio::error::operation_aborted)) {
+      return true;
+    }
+  }
+  return std::ranges::any_of(w.operations, [this](const operation_record& o) {
+    return o.begun && (!o.ended || o.ended_at - o.began >= limit_inside_);
+  });
 }
 
 // --- breaker family
@@ -275,8 +286,7 @@ limiter_part::limiter_part(source& s, materials& m) {
     o.set("algorithm", l.algorithm, hf::limiter_algorithm::sliding_window);
   } else {
     o.set("permits", l.permits, s.one_of({100u, 1u, 2u}));
-    o.set("period", l.period, std::clamp(s.bound(1ns), hf::duration(l.permits),
-                                         hf::duration(24h * 365)));
+    o.set("period", l.period, std::max(s.time(), hf::duration(l.permits)));
     l.algorithm = s.one_of({hf::limiter_algorithm::gcra, hf::limiter_algorithm::sliding_window});
     if (l.algorithm == hf::limiter_algorithm::gcra) {
       o.set("burst", l.burst, s.one_of({0u, 1u, 10u}));
@@ -389,6 +399,12 @@ cache_part::cache_part(source& s, materials& m) {
   if (s.pick(8) == 7 && drawn_classes().throws) {
     c.key = [](const hf::call_context&) -> std::string { throw thrown_by_function(); };
     o.add("key", "[](const hf::call_context&) -> std::string { throw std::logic_error(\"\"); }");
+  } else if (source::longest() < 1h && s.pick(4) == 3) {
+    c.key = [](const hf::call_context&) {
+      std::this_thread::sleep_for(20ms);  // real threads; virtual time does not pass here
+      return std::string("slow");
+    };
+    o.add("key", "[](auto&) { std::this_thread::sleep_for(20ms); return std::string(\"slow\"); }");
   }
   refreshes_ = c.stale_while_revalidate > 0ms || c.refresh_ahead > 0;
   policy_.emplace(c);

@@ -61,8 +61,12 @@ struct breaker_part final : handle_part<hf::circuit_breaker> {
   breaker_part(source& s, materials& m);
   void tell(stack_facts& f) const override;
   void check_rest(world& w) const override;
-  hf::duration probe_timeout{0};
-  bool sees_slow = false;
+
+ private:
+  bool has_evidence(const world& w) const;
+  hf::duration probe_timeout_{0};
+  bool sees_slow_ = false;
+  mutable hf::duration limit_inside_{0};
 };
 
 struct family_part final : handle_part<hf::breaker_family> {

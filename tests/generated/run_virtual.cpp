@@ -101,14 +101,37 @@ class virtual_world final : public world {
   std::optional<asio::io_context> elsewhere_{1};
 };
 
+/// One more operation with the same pipeline, in a context of its own: places that timeouts gave to
+/// calls which they left behind are free again, whatever became of those.
+void encore(world& before, const any_stack& stack) {
+  if (!before.facts.detaches || before.facts.has('n')) return;
+  trial t;
+  t.clients.resize(1);
+  t.clients.front().call.acts.resize(1);
+  t.clients.front().key = 0;
+  virtual_world w(t, 1);
+  w.facts = before.facts;
+  start_client(w, stack, 0);
+  for (int steps = 0; steps < most_steps && w.step(); ++steps) {
+  }
+  const operation_record& o = w.operations.front();
+  if (!o.ended) {
+    before.complain("encore-hangs", "a later operation in another context does not end");
+  } else if (o.result && o.result->has_error() &&
+             o.result->assume_error().code() == hf::errc::too_many_detached) {
+    before.complain("detached-left", "a later operation is refused, since calls are said to be left "
+                                     "behind, and none is");
+  }
+}
+
 }  // namespace
 
 verdict_of run_virtual(draw& d) {
   const trial t = read(d, false);
   virtual_world w(t, d.seed);
   std::unique_ptr<any_stack> stack;
+  materials m(w);
   try {
-    materials m(w);
     stack = make_stack(d, m);
   } catch (const hf::invalid_options&) {
     return {.kind = {}, .what = {}, .skipped = true};
@@ -139,6 +162,7 @@ verdict_of run_virtual(draw& d) {
       rested = true;
       check_operations(w);
       check_rest(w, *stack);
+      check_budget(w, m);
     }
     if (!w.step()) break;
     if (++steps > most_steps) {
@@ -171,6 +195,7 @@ verdict_of run_virtual(draw& d) {
   }
   if (w.frames != 0) w.complain("frames-left", "frames outlived their context");
   if (stack && !w.failed()) check_rest(w, *stack);
+  if (stack && !w.failed()) encore(w, *stack);
   stack.reset();
   if (w.callables != 0) {
     w.complain("callables-left", fmt::format("{} callables are left", w.callables.load()));

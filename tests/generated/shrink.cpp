@@ -38,11 +38,7 @@ class shrinker {
 
   bool once() {
     bool better = false;
-    for (std::size_t i = best_.clients.size(); i-- > 0 && best_.clients.size() > 1;) {
-      draw d = best_;
-      d.clients.erase(d.clients.begin() + static_cast<std::ptrdiff_t>(i));
-      better |= take(std::move(d));
-    }
+    for (std::size_t n = best_.clients.size() / 2; n > 0; n /= 2) better |= drop_clients(n);
     for (std::size_t i = best_.stack.size(); i-- > 0;) better |= drop_layer(i);
     better |= simplify([](draw& d) -> tape& { return d.end; });
     better |= simplify([](draw& d) -> tape& { return d.place; });
@@ -51,6 +47,23 @@ class shrinker {
     }
     for (std::size_t i = 0; i < best_.layers.size(); ++i) {
       better |= simplify([i](draw& d) -> tape& { return d.layers[i]; });
+    }
+    return better;
+  }
+
+  /// So many at a time, as long as one is left.
+  bool drop_clients(std::size_t n) {
+    bool better = false;
+    for (std::size_t i = 0; i < best_.clients.size() && best_.clients.size() > n;) {
+      draw d = best_;
+      const auto first = d.clients.begin() + static_cast<std::ptrdiff_t>(i);
+      const auto count = std::min(n, d.clients.size() - i);
+      d.clients.erase(first, first + static_cast<std::ptrdiff_t>(count));
+      if (!d.clients.empty() && take(std::move(d))) {
+        better = true;
+      } else {
+        i += n;
+      }
     }
     return better;
   }

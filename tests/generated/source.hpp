@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <holdfast/clock.hpp>
-#include <span>
 #include <vector>
 
 namespace gen {
@@ -59,8 +59,14 @@ class source {
       case 0: case 1: case 2: case 3: case 4: return 1ms * (1 + pick(12));
       case 5: return hf::duration(1 + pick(20'000'000));
       case 6: return 0ms;
-      default: return one_of<hf::duration>({50ms, 7s, 1h});
+      default: return std::min(one_of<hf::duration>({50ms, 7s, 1h}), longest());
     }
+  }
+
+  /// The longest time that a trial lives through.
+  static hf::duration& longest() {
+    static hf::duration d = 1h;
+    return d;
   }
 
   /// A bound: the same, and both ends of its range.

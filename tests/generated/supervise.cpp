@@ -84,9 +84,7 @@ verdict_of in_child(const F& f, std::chrono::seconds patience, const Progress& p
   if (child == 0) {
     const int file = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
     dup2(file, STDERR_FILENO);
-    const verdict_of v = f();
-    if (!v.kind.empty()) shared_board().write(v);
-    _exit(v.kind.empty() ? all_well : found);
+    report_and_exit(f());
   }
   auto seen = progress();
   auto since = clock::now();
@@ -144,6 +142,11 @@ bool number(std::string_view s, Number& n) {
 }
 
 }  // namespace
+
+void report_and_exit(const verdict_of& v) {
+  if (!v.kind.empty()) shared_board().write(v);
+  _exit(v.kind.empty() ? all_well : found);
+}
 
 verdict_of trial_process::operator()(const draw& d) const {
   return in_child(

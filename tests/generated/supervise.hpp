@@ -30,6 +30,9 @@ bool parse(int argc, char** argv, order& o);
 /// Prints what failed, shrunk. Returns what `main` returns.
 int supervise(const order& o, runner run);
 
+/// Ends a trial's process there and then, with what it has found.
+[[noreturn]] void report_and_exit(const verdict_of& v);
+
 /// Runs one trial in a process of its own.
 class trial_process {
  public:

@@ -5,6 +5,20 @@
 
 namespace gen {
 
+namespace {
+
+/// What Asio leaves to the user, where threads may run two handlers of an executor at once.
+void keep_off_threads(client& c) {
+  c.cancels = cancel_when::never;
+  for (act& a : c.call.acts) {
+    for (move& m : a.moves) {
+      if (m.kind == move_kind::either || m.kind == move_kind::both) m.kind = move_kind::wait;
+    }
+  }
+}
+
+}  // namespace
+
 draw fresh_draw(std::uint64_t seed, bool real) {
   chance more(seed);
   draw d;
@@ -15,7 +29,7 @@ draw fresh_draw(std::uint64_t seed, bool real) {
   if (at >= stacks.size()) at %= 20;
   d.stack = stacks[at].letters;
   d.layers.resize(d.stack.size() + 1);
-  d.clients.resize((real ? 6 : 1) + more() % 4);
+  d.clients.resize(real ? 8 + more() % 24 : 1 + more() % 4);
   read(d, real, &more);
   return d;
 }
@@ -32,7 +46,15 @@ trial read(draw& d, bool real, chance* more) {
   t.end = draw_ending(end);
 
   const catalogue::entry* stack = catalogue::find(d.stack);
+  const bool serial = t.place.executor == executor_kind::strand ||
+                      t.place.executor == executor_kind::strand_of_any ||
+                      t.place.context == context_kind::serial ||
+                      t.place.context == context_kind::unhinted;
   for (client& c : t.clients) {
+    if (!serial) keep_off_threads(c);
+    if (t.place.context == context_kind::pool && c.cancels == cancel_when::before_first_step) {
+      c.cancels = cancel_when::later;  // it has threads already
+    }
     if (!stack->wide && !c.awaited()) c.caller = caller_kind::awaits;
     if (!c.awaited() && c.call.kind != call_kind::context) c.call.kind = call_kind::opaque;
     if (!stack->wide && c.call.kind == call_kind::reader) c.call.kind = call_kind::opaque;

@@ -29,9 +29,11 @@ struct stack_facts {
   hf::duration attempt_limit = hf::duration::max();  ///< Within which an attempt is cancelled.
   hf::duration shared_limit = hf::duration::max();   ///< The same, of one made in the background.
   hf::duration least_timeout = hf::duration::max();  ///< No timeout can fire sooner.
+  hf::duration innermost = hf::duration::max();      ///< Of a timeout right around the call.
   hf::duration whole_limit = hf::duration::max();    ///< Within which all of it ends.
   hf::duration whole_grace{0};
   unsigned whole_places = 0;  ///< For calls that the outermost timeout leaves behind.
+  unsigned places = 0;        ///< For what any timeout leaves behind.
   bool total = false;         ///< A timeout may say `total_timeout`.
   bool detaches = false;
   bool refreshes = false;
