@@ -402,7 +402,7 @@ asio::awaitable<conclusion> play(const captured& c, attempt_record& a, hf::call_
     co_return end;
   }
   a.answer = answer_of(c, a);
-  end.answer = value(*a.answer, script.breaks_move);
+  end.answer = value(*a.answer, a.serial > most_attempts ? 0 : script.breaks_move);
   co_return end;
 }
 

@@ -99,6 +99,7 @@ class examined {
 
   template <class E>
   static bool thrown(const std::exception_ptr& e) {
+    if (!e) return false;
     try {
       std::rethrow_exception(e);
     } catch (const E&) {

@@ -100,7 +100,8 @@ void timeout_part::tell(stack_facts& f) const {
     f.whole_grace = options.grace;
     f.whole_places = detaches ? options.max_detached : 0;
   }
-  f.total |= f.has('r');
+  // To a link the timeouts around it are its caller's deadline.
+  f.total |= f.has('r') || f.has('n');
   f.detaches |= detaches;
   if (detaches) f.places += options.max_detached;
   f.kinds += letter;

@@ -181,6 +181,8 @@ bool parse(int argc, char** argv, order& o) {
       o.seconds = std::chrono::seconds(seconds);
     } else if (what == "--without") {
       good = drawn_classes().leave_out(with);
+    } else if (what == "--without-policies") {
+      policies_left_out() = with;
     } else {
       good = false;
     }
@@ -188,7 +190,7 @@ bool parse(int argc, char** argv, order& o) {
     if (good) continue;
     fmt::print(stderr,
                "usage: {} [--seed N] [--draws N | --seconds S] [--only-seed N] [--keep-going]\n"
-               "       [--without CLASS,...]\nclasses: {}\n",
+               "       [--without CLASS,...] [--without-policies LETTERS]\nclasses: {}\n",
                argv[0], classes::names());
     return false;
   }

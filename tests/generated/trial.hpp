@@ -27,6 +27,9 @@ struct trial {
   ending end;
 };
 
+/// Letters of policies that are to be in no stack.
+std::string& policies_left_out();
+
 /// Draws one: the stack, and the choices of its parts as they are asked for.
 draw fresh_draw(std::uint64_t seed, bool real);
 /// Reads what is not the stack's; writes the tapes where they end and `more` is given.
