@@ -73,17 +73,17 @@ class examined {
   void check_time() {
     const bool leaves = w_.facts.whole_places >= w_.operations.size();
     hf::time_point due = o_.deadline;
-    const hf::time_point whole = hf::saturating_add(o_.began, w_.facts.whole_limit);
     if (w_.facts.whole_limit != hf::duration::max()) {
-      due = std::min(due, leaves ? hf::saturating_add(whole, w_.facts.whole_grace) : whole);
+      due = std::min(due, hf::saturating_add(o_.began, w_.facts.whole_limit));
     }
+    if (leaves) due = hf::saturating_add(due, w_.facts.whole_grace);
+    const bool left_behind = leaves && !cancelled();
     due = std::min(due, o_.cancelled_at.load());
     if (due == hf::never || others_) return;
-    const bool left_behind = leaves && due >= whole && due != o_.cancelled_at.load();
     hf::time_point deaf = due;
     for (const attempt_record* a : attempts_) {
-      if (left_behind && !cancelled()) break;
-      if (a->began_seq < o_.ended_seq && !a->running) deaf = std::max(deaf, a->ended);
+      if (left_behind || a->began_seq > o_.ended_seq) continue;
+      deaf = std::max(deaf, a->running ? o_.ended_at : a->ended);
     }
     if (o_.ended_at > hf::saturating_add(deaf, w_.slack)) {
       fail(left_behind ? "not-left-behind" : "ended-late",

@@ -505,6 +505,8 @@ chaos_part::chaos_part(source& s, materials& m) {
   options_text t;
   t.set("rate", r.rate, s.one_of({1.0, 0.5, 0.1}));
   t.set("first_attempt", r.first_attempt, s.one_of<std::uint64_t>({1, 2}));
+  // Later attempts are left alone: a retry without end must come to one.
+  t.set("last_attempt", r.last_attempt, s.one_of<std::uint64_t>({30, 2, 5}));
   if (s.pick(10) == 9 && drawn_classes().throws) {
     r.only_if = throws_always();
     t.add("only_if", throws_spelled);

@@ -161,7 +161,8 @@ verdict_of run_virtual(draw& d) {
     if (!rested && w.unfinished == 0 && w.running == 0 && stack) {
       rested = true;
       check_operations(w);
-      check_rest(w, *stack);
+      // What runs in the background has yet to come to its end.
+      if (!w.facts.refreshes) check_rest(w, *stack);
       check_budget(w, m);
     }
     if (!w.step()) break;
