@@ -337,7 +337,7 @@ attempt_record& open_attempt(const captured& c, const hf::call_context* context)
   if (!context) return a;
   a.number = context->attempt();
   a.deadline = context->deadline();
-  if (w.now() >= a.deadline) {
+  if (a.deadline != hf::never && w.now() >= hf::saturating_add(a.deadline, w.slack)) {
     w.complain("attempt-late", "an attempt began when its deadline had come");
   }
   if (op < 0) {

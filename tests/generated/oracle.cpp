@@ -65,7 +65,9 @@ class examined {
       if (a->began_seq > o_.cancelled_seq) {
         fail("began-after-cancel", "an attempt began after the caller had cancelled");
       }
-      if (a->began >= o_.deadline) fail("began-late", "an attempt began after the deadline");
+      if (o_.deadline != hf::never && a->began >= hf::saturating_add(o_.deadline, w_.slack)) {
+        fail("began-late", "an attempt began after the deadline");
+      }
     }
   }
 
