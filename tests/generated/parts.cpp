@@ -579,7 +579,8 @@ similar_part::similar_part(source& s, materials& m) : fallback_part(s, m) {
   }
   similar_.emplace(o);
   similar_->put("another key", value(-3));
-  declared = "hf::similar_answers<int> similar{" + t.braces() + "};";
+  declared = "hf::similar_answers<int> similar{" + t.braces() +
+             "};\n  similar.put(\"another key\", -3);";
   added = ".fallback(similar.link(), " + options_spelled_ + ")";
 }
 void similar_part::tell(stack_facts& f) const { f.kinds += letter; }
