@@ -24,7 +24,7 @@ struct classes {
   bool foreign = true;    ///< Calls that a callback resumes elsewhere.
   bool deaf = true;       ///< Calls that do not listen for a time.
   bool reset = true;      ///< Calls that reset or ignore their cancellation state.
-  bool both = true;       ///< Two operations at once in a call.
+  bool both = true;       ///< Two operations run concurrently in a call.
   bool nested = true;     ///< Nested pipelines.
   bool settle = true;     ///< Calls that say what they cost.
   bool throws = true;     ///< Functions of the user's that throw.
@@ -74,7 +74,7 @@ enum class finish : std::uint8_t {
   refused,    ///< `connection_refused`: it has not.
   exception,  ///< One that carries no code.
   bad_input,  ///< `invalid_argument`.
-  aborted,    ///< `operation_aborted`, which nobody asked for.
+  aborted,    ///< `operation_aborted`, without a request.
   throttled,  ///< A failure with a hint.
 };
 

@@ -84,7 +84,6 @@ class real_world final : public world {
   bool join() {
     home = {};
     knows_home = nullptr;
-    // What was to come later, and for nobody any more, is no work of the home context.
     std::atomic<bool> joined{false};
     std::thread joining([this, &joined] {
       join_all();

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t first_stacks = 20;  // of the catalogue: those that are not pairs
 
-/// What Asio leaves to the user, where threads may run two handlers of an executor at once.
+/// What Asio leaves to the user, if threads may run two handlers of an executor concurrently.
 void keep_off_threads(client& c) {
   c.cancels = cancel_when::never;
   for (act& a : c.call.acts) {
