@@ -45,12 +45,7 @@ race_base::~race_base() {
   forget_caller();
 }
 
-void race_base::forget_caller() noexcept {
-  if (!caller_.scope) return;
-  auto& scope = *caller_.scope;
-  const cancellation_scope::entry in(scope);
-  if (caller_.scope) scope.unlink(caller_);
-}
+void race_base::forget_caller() noexcept { cancellation_scope::unlink(caller_, false); }
 
 bool race_base::hedging() const noexcept {
   return op_.idempotent() || rules_->options.hedge_non_idempotent;
@@ -66,10 +61,7 @@ void race_base::begin(resumption& waiter) {
   // In a context that one thread runs, resuming on the spot is the way out without memory.
   if (home_.serialised_by() != affinity::context) waiter.reserve();
   waiter_ = std::move(waiter);
-  {
-    const cancellation_scope::entry in(op_.scope());
-    op_.scope().link(caller_);
-  }
+  op_.scope().link(caller_, false);
   if (!own_strand_) return start();
   try {
     starts.dispatch();

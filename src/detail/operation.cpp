@@ -38,17 +38,14 @@ struct operation::parent_link : scope_listener {
       elsewhere = std::make_shared<remote>();
       elsewhere->child = &child;
     }
-    const cancellation_scope::entry in(parent.scope_);
-    parent.scope_.link(*this);
+    parent.scope_.link(*this, false);
   }
   ~parent_link() {
     if (elsewhere) {
       const std::lock_guard lock(elsewhere->mutex);
       elsewhere->child = nullptr;
     }
-    if (!scope) return;
-    const cancellation_scope::entry in(parent.scope_);
-    if (scope) scope->unlink(*this);
+    cancellation_scope::unlink(*this, false);
   }
 
   static void on_told(scope_listener& listener, asio::cancellation_type_t type) {
@@ -108,8 +105,9 @@ void operation::reopen_scope() noexcept {
 void operation::close_scope() noexcept {
   used_ = false;
   disarm();
+  slot_.reset();
   parent_.reset();
-  scope_.close();
+  if (!scope_.is_quiet()) scope_.close();
 }
 
 // Not inline: it would be so in every layer that asks.
@@ -148,10 +146,7 @@ asio::awaitable<void> operation::wait(operation& op) {
 }
 
 wait_end operation::finish_wait() {
-  if (waits_->scope) {
-    const cancellation_scope::entry in(scope_);
-    scope_.unlink(*waits_);
-  }
+  cancellation_scope::unlink(*waits_, false);
   const wait_end end = waits_->place.wait.finish();
   if (end == wait_end::failed) throw std::bad_alloc();
   if (end == wait_end::granted) return end;

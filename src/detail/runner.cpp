@@ -71,9 +71,8 @@ void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumptio
   begin_job();
   phase_ = phase::running;
   if (outer) {
-    const cancellation_scope::entry in(*outer);
     link_.told = 0;
-    outer->link(link_);
+    outer->link(link_, where().serial());
   }
   auto go = [this] { parked_.resume(); };
   run(go);
@@ -113,7 +112,7 @@ void runner_base::attempt_ended() noexcept {
     sink_->cancelled = scope.reason();
     sink_->chain = nullptr;
   }
-  unlink();
+  cancellation_scope::unlink(link_, where().serial());
   context.report_cost();
   context.end();
   sink_ = nullptr;
@@ -144,7 +143,7 @@ void runner_base::deliver() {
 
 void runner_base::dropped() noexcept {
   deadline_alarm::stop();
-  unlink();
+  cancellation_scope::unlink(link_, where().serial());
   end_left();
   waiter_.drop();
 }
@@ -154,13 +153,6 @@ void runner_base::end_left() noexcept {
   phase_ = phase::running;
   detached_.end();
   where().work_finished();
-}
-
-void runner_base::unlink() noexcept {
-  if (!link_.scope) return;
-  auto& outer = *link_.scope;
-  const cancellation_scope::entry in(outer);
-  if (link_.scope) outer.unlink(link_);
 }
 
 void runner_base::on_outer(scope_listener& link, asio::cancellation_type_t type) {
@@ -237,7 +229,7 @@ void runner_base::leave_if_due() {
   where().work_started();  // as its operation was work of the context
   abandon_sink();
   context.report_cost();
-  unlink();
+  cancellation_scope::unlink(link_, where().serial());
   sink_->chain = nullptr;
   sink_->cancelled = context.scope().reason();
   sink_ = nullptr;

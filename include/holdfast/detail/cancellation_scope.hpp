@@ -110,7 +110,8 @@ class cancellation_scope {
   /// is still linked hears nothing more.
   void close() noexcept;
 
-  bool empty() const noexcept { return listeners_ == nullptr; }
+  /// Whether nothing is linked and nothing is being emitted. For one whom nothing rings any more.
+  bool is_quiet() const noexcept { return listeners_ == nullptr && gate_.is_free(); }
 
   /// Something that runs under the gate. It may end the attempt, and the scope with it: `gone` then.
   class visit {
@@ -163,6 +164,20 @@ class cancellation_scope {
     visits_ = outermost.outer_;
     outermost.scope_ = nullptr;
     leave();
+  }
+
+  /// Links, and unlinks, where all rings of the scope come from: `at_home`. Else under the gate.
+  void link(scope_listener& listener, bool at_home) noexcept {
+    if (at_home && types() == 0) return link(listener);
+    const entry in(*this);
+    link(listener);
+  }
+  static void unlink(scope_listener& listener, bool at_home) noexcept {
+    cancellation_scope* const scope = listener.scope;
+    if (!scope) return;
+    if (at_home) return scope->unlink(listener);
+    const entry in(*scope);
+    if (listener.scope) scope->unlink(listener);
   }
 
   // Under the gate.

@@ -44,10 +44,7 @@ struct signal_listener : scope_listener {
 
 /// Unlinks it, if its scope still is, and frees it.
 inline void release_listener::operator()(signal_listener* l) const noexcept {
-  if (l->scope) {
-    const cancellation_scope::entry in(*l->scope);
-    l->scope->unlink(*l);
-  }
+  cancellation_scope::unlink(*l, false);
   delete l;
 }
 using listener_ptr = std::unique_ptr<signal_listener, release_listener>;

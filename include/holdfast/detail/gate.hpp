@@ -26,6 +26,9 @@ class gate {
     return owner_.load(std::memory_order_relaxed) == sync::this_thread();
   }
 
+  /// Whether nobody is inside; what the last owner has done is seen.
+  bool is_free() const noexcept { return word_.load(std::memory_order_acquire) == free; }
+
   bool try_enter() noexcept {
     std::uintptr_t expected = free;
     return entered(word_.compare_exchange_strong(expected, taken, std::memory_order_acquire,

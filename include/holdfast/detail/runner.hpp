@@ -137,7 +137,6 @@ class runner_base : public home, private deadline_alarm {
   void cancel_if_home() noexcept;
   void leave_if_due();
   void end_left() noexcept;
-  void unlink() noexcept;
   void arm();
   void arm_again() noexcept;
 
