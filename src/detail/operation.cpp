@@ -156,7 +156,10 @@ wait_end operation::finish_wait() {
 
 failure operation::timeout_failure() const noexcept {
   const time_point now = time().precise_now();
-  const duration overrun = now > limit.at ? now - limit.at : duration::zero();
+  return expired(now > limit.at ? now - limit.at : duration::zero());
+}
+
+failure operation::expired(duration overrun) const noexcept {
   if (limit.by) return limit.by->expired(overrun);
   failure f(limit.code, policy_kind::timeout, {});
   f.set_time({}, overrun);
@@ -174,7 +177,7 @@ void operation::attribute(failure& f) const noexcept {
 
 failure operation::left_failure() const {
   return limit.at < limit.detach_at ? limit.detach->terms.expired(duration::zero())
-                                    : timeout_failure();
+                                    : expired(duration::zero());
 }
 
 void operation::attribute_timeout(failure& f) const noexcept {

@@ -42,12 +42,12 @@ void runner_base::spawn(asio::awaitable<void> chain) {
   asio::co_spawn(asio::any_io_executor(home_executor(*this)), std::move(chain),
                  asio::bind_cancellation_slot(signal_.slot(), [](const std::exception_ptr&) {}));
   close(false);
-  references_when_parked_ = references() - 1;  // without that of the pool
+  count_own();
 }
 
 bool runner_base::move_to(const place& target) {
   if (where().same_as(target)) return true;
-  if (references() != references_when_parked_ && parked_) return false;
+  if (parked_ && !only_own_references()) return false;
   home::move_to(target.executor());
   return true;
 }

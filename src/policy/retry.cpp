@@ -55,10 +55,13 @@ bool retry_layer::repeats(operation& op, verdict v) const {
 step retry_layer::consider(frame& f, operation& op, verdict v) const {
   if (!op.caller_cancelled()) {
     if (f.attempt < options_.max_attempts && repeats(op, v) && repeat(f, op)) {
+      f.failed = f.failed || !op.cut_short;
       return step::again;
     }
     if (v == verdict::neutral && wait_for_circuit(f, op)) return step::again;
   }
+  // Where the last attempt was cut short, one before it that was not has told of the service.
+  if (f.failed) op.cut_short = false;
   budget_.on_failure(op.of_service(v));
   return step::go;
 }

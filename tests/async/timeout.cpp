@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a timeout says and counts, in virtual time.
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/deferred.hpp>
@@ -182,9 +183,10 @@ TEST_CASE("timeout: emits the type that it is told, terminal by default", "[time
         const auto listens = [&heard](auto token) {
           return asio::async_initiate<decltype(token), void(boost::system::error_code)>(
               [&heard](auto handler) {
+                auto work = asio::make_work_guard(handler);  // as Asio asks of every operation
                 auto shared = std::make_shared<decltype(handler)>(std::move(handler));
                 asio::get_associated_cancellation_slot(*shared).assign(
-                    [&heard, shared](cancellation t) {
+                    [&heard, shared, work](cancellation t) {
                       heard = t;
                       asio::post(asio::get_associated_executor(*shared), [shared] {
                         std::move(*shared)(asio::error::operation_aborted);

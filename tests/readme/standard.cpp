@@ -30,13 +30,14 @@ TEST_CASE("standard: what it is made of") {
   auto guard = hf::standard(options, parts);
 
   auto same = hf::pipeline()
-                  .with(hf::timeout{2s})
+                  .with(hf::timeout{.after = 2s, .name = "search"})
                   .with(parts.breaker)
                   .with(parts.bulkhead)
                   .with(hf::retry{.max_attempts = 3,
                                   .wait = {.base = 100ms, .cap = 5s},
-                                  .budget = parts.budget})
-                  .with(hf::timeout{8s});
+                                  .budget = parts.budget,
+                                  .name = "search"})
+                  .with(hf::timeout{.after = 8s, .name = "search"});
   CHECK(guard.describe() == same.describe());
   // [/parts]
 }

@@ -51,7 +51,8 @@ TEST_CASE("threads: one chaos, many sessions, switched and reconfigured all the 
           ++values;
         } else if (r.error().code() == asio::error::eof) {
           ++faults;
-        } else if (r.error().code() == hf::condition::timed_out) {
+        } else if (r.error().code() == hf::condition::timed_out ||
+                   r.error().code() == hf::errc::deadline_too_near) {  // on a busy machine
           ++timeouts;
         } else {
           ++others;

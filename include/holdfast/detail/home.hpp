@@ -75,10 +75,21 @@ class home {
   /// Has what comes home run where it is: the chain's beginning, and its end.
   void close(bool closed = true) noexcept { closed_ = closed; }
   void begin_job() noexcept { job_.store(next(job()), std::memory_order_relaxed); }
-  int references() const noexcept { return references_.load(std::memory_order_acquire); }
+  /// The chain has come to its parking place for the first time, and holds these for good.
+  void count_own() noexcept { own_references_ = references_.load(std::memory_order_relaxed) - 1; }
+  bool only_own_references() const noexcept {
+    return references_.load(std::memory_order_acquire) == own_references_;
+  }
+  asio::any_io_executor forget_target() noexcept {
+    where_.forget();
+    return std::exchange(target_, {});
+  }
 
   /// A function of the chain has ended, and its attempt has not. Still under the gate.
   virtual void turn_over() noexcept = 0;
+  /// No executor is left but the chain's own: if it is parked, its target can be let go. From any
+  /// thread.
+  virtual void unused() noexcept = 0;
 
  private:
   friend class home_executor;
@@ -107,13 +118,20 @@ class home {
 
   void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    const bool has_target = !where_.is_context();  // before another thread may move the chain
+    const int left = references_.fetch_sub(1, std::memory_order_acq_rel) - 1;
+    if (left == 0) {
+      delete this;
+    } else if (left == own_references_ && has_target) {
+      unused();
+    }
   }
 
   cancellation_scope* scope_ = nullptr;
   asio::any_io_executor target_;
   place where_;
   sync::atomic<int> references_{0};
+  int own_references_ = 0;  // those that the parked chain itself holds
   sync::atomic<std::uint32_t> job_{0};
   sync::atomic<std::uint32_t> turn_{1};
   keyed_count begun_;    // by turn: operations begun at home

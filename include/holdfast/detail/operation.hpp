@@ -261,6 +261,7 @@ class operation final : public call_context, private deadline_alarm {
     return scope_.begin_ring(cancel_reason::deadline, limit.emits);
   }
   void ring() noexcept override { scope_.finish_ring(); }
+  failure expired(duration overrun) const noexcept;
   void reopen_scope() noexcept;
   void close_scope() noexcept;
   bool refuse_late() noexcept;

@@ -57,7 +57,14 @@ class place {
   /// Whether both mean the same executor.
   bool same_as(const place& other) const noexcept {
     return kind_ == other.kind_ && time_ == other.time_ &&
-           (kind_ == kind::io || kind_ == kind::pool || *executor_ == *other.executor_);
+           (is_context() || (executor_ && *executor_ == *other.executor_));
+  }
+  /// Whether it is the context's own executor, which the context keeps anyway.
+  bool is_context() const noexcept { return kind_ == kind::io || kind_ == kind::pool; }
+  /// Forgets the executor; the context stays known.
+  void forget() noexcept {
+    executor_ = nullptr;
+    kind_ = kind::unknown;
   }
 
   /// Whether the executor was that of a parked chain. What resumes a coroutine there goes through its

@@ -154,7 +154,6 @@ class runner_base : public home, private deadline_alarm {
   time_point leave_at_ = never;
   time_point armed_for_ = never;
   std::uint32_t launch_turn_ = 0;
-  int references_when_parked_ = 0;
   std::uint8_t kept_ = 0;  // types of cancellation that the chain has yet to hear
   phase phase_ = phase::parked;
 };
@@ -227,11 +226,13 @@ class runner final : public runner_base {
 
   void abandon_sink() noexcept override { typed_sink_ = nullptr; }
   void recycle() noexcept override { pool_.give_back(*this); }
+  void unused() noexcept override { pool_.let_go_of_target(*this); }
 
   runner_pool<U>& pool_;
   std::optional<asio::awaitable<U>> attempt_;
   attempt_sink<U>* typed_sink_ = nullptr;
   runner* next_free_ = nullptr;
+  bool is_free_ = false;  // under the pool's lock
 };
 
 /// Parked runners of one type, on one execution context.
@@ -252,7 +253,15 @@ class runner_pool final : public asio::execution_context::service {
   void give_back(runner<U>& r) noexcept {
     const std::lock_guard lock(mutex_);
     r.next_free_ = free_;
+    r.is_free_ = true;
     free_ = &r;
+  }
+
+  /// A parked chain keeps no strand, nor any executor of the user's.
+  void let_go_of_target(runner<U>& r) noexcept {
+    asio::any_io_executor last;  // destroyed without the lock
+    const std::lock_guard lock(mutex_);
+    if (r.is_free_ && r.only_own_references()) last = r.forget_target();
   }
 
  private:
@@ -266,7 +275,9 @@ class runner_pool final : public asio::execution_context::service {
 
   runner<U>* pop() noexcept {
     const std::lock_guard lock(mutex_);
-    return free_ ? std::exchange(free_, free_->next_free_) : nullptr;
+    if (!free_) return nullptr;
+    free_->is_free_ = false;
+    return std::exchange(free_, free_->next_free_);
   }
 
   runner<U>& take(const place& where) {
@@ -277,6 +288,7 @@ class runner_pool final : public asio::execution_context::service {
         runner<U>& r = **at;
         if (!r.move_to(where)) continue;
         *at = r.next_free_;
+        r.is_free_ = false;
         return r;
       }
     }

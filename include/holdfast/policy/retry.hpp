@@ -68,6 +68,7 @@ class retry_layer {
     unsigned attempt;  // the one under way, from 1
     time_point started;  // where some option asks for it
     duration delay;    // the last one waited, before any hint
+    bool failed;       // an attempt has, with all the time that its timeouts allow
   };
 
   explicit retry_layer(retry options);
