@@ -226,7 +226,12 @@ int supervise(const order& o, runner run) {
       complete(d);
       const trial_process again(run, o.patience);
       const draw smallest = shrink(d, v.kind, again, o.repeats, std::chrono::seconds(30));
-      print_failure(o, d, smallest, v, again(smallest));
+      verdict_of last = again(smallest);
+      if (last.kind.empty()) {
+        last = v;
+        last.what += " (not seen again: a race, or a machine that stood still)";
+      }
+      print_failure(o, d, smallest, v, last);
     }
     if (!o.keep_going) break;
     ++b.at;
