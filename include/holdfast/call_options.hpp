@@ -89,7 +89,8 @@ struct call_options {
   std::string_view cache_key = {};
 
   /// The context of the call in which this operation runs: its deadline bounds this one, its
-  /// cancellation ends it.
+  /// cancellation ends it, and it is charged what this one's call settles. If it may not be
+  /// repeated, this one may not either.
   call_context* parent = nullptr;
 
   /// On whose behalf the call is made; load shedding gives each tenant its fair share. Empty:

@@ -356,6 +356,24 @@ TEST_CASE("a fault injected outside of a hedge counts as an attempt, also in the
   CHECK(numbers_in(ledger) == std::vector<unsigned>{1, 2, 3});
 }
 
+TEST_CASE("a link that asks why it is needed learns how many attempts there were",
+          "[inheritance]") {
+  stage s;
+  std::vector<unsigned> numbers;
+  unsigned told = 0;
+  s.play([&]() -> asio::awaitable<void> {
+    const auto guard = hf::pipeline()
+                           .with(at_once(2))
+                           .with(hf::hedge({.delay = 1h}))
+                           .fallback([&](const hf::failure& why) {
+                             told = why.attempts();
+                             return 1;
+                           });
+    co_await test::expect_value(guard(failing{&numbers}));
+  });
+  CHECK(told == 4);
+}
+
 TEST_CASE("a link numbers its attempts from 1", "[inheritance]") {
   stage s;
   std::vector<unsigned> own;

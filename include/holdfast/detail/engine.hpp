@@ -100,6 +100,7 @@ template <class T, class Stack>
 asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation& op,
                                    outcome_slot<T>& outcome) {
   const time_point started = op.now();
+  if (outcome->has_error()) outcome->assume_error().set_attempts(op.attempts_started);
   outcome_slot<T> answer;
   try {
     answer.emplace(co_await start_link<T>(stack, at, op, *outcome));
@@ -139,6 +140,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
 
   asio::any_io_executor executor = co_await asio::this_coro::executor;
   operation op(executor, options);
+  op.restrict_repetition(stack->idempotent);
   op.detachable = stack_type::typed && detachable_v<stack_type, Call>;
   typename stack_type::frames frames;
   outcome_slot<T> outcome;
@@ -281,10 +283,8 @@ template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack, Call call, call_options options) {
   call_keeper<Call> kept(std::move(call));
   if constexpr (std::is_pointer_v<Stack>) {
-    options.idempotent = options.idempotent && stack->idempotent;
     return operate<T>(stack, std::move(kept), std::move(options));
   } else {
-    options.idempotent = options.idempotent && stack.idempotent;
     return operate<T>(owned_stack<Stack>{std::move(stack)}, std::move(kept), std::move(options));
   }
 }

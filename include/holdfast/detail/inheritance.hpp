@@ -59,8 +59,8 @@ class kept_options {
 /// Gives an operation what it inherits from its parent. At its start.
 void take_over_from_parent(operation& op);
 
-/// Hands back to the parent what the operation and those within it have cost, whether a call was
-/// made, and whether the parent's deadline cut it short. At its end.
+/// Lets go of the parent. Hands back to it what the operation and those within it have cost,
+/// whether a call was made, and whether the parent's deadline cut it short. At the operation's end.
 void hand_back_to_parent(operation& op) noexcept;
 
 /// Counts an attempt that `op` has counted in the operation that it is a part of, too, and gives

@@ -163,7 +163,7 @@ class operation final : public call_context, private deadline_alarm {
   }
 
   /// Ends the operation. Called on every end but that of the whole chain.
-  void close(bool answered) noexcept {
+  [[gnu::always_inline]] void close(bool answered) noexcept {
     if (options.parent) [[unlikely]] hand_back_to_parent(*this);
     if (used_) close_scope();
     if (options.ledger && !is_part()) [[unlikely]] options.ledger->end(answered);
@@ -230,6 +230,9 @@ class operation final : public call_context, private deadline_alarm {
   bool cut_short = false;
   /// An attempt below a hedge ended by the deadline around the hedge and was not cut short by it.
   bool had_its_time = false;
+
+  /// What the pipeline says; the stricter counts.
+  void restrict_repetition(bool idempotent) noexcept { idempotent_ &= idempotent; }
 
   // Every attempt has a number of its own, in the order in which they start.
   unsigned number_attempt() noexcept {
