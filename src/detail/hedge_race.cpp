@@ -88,7 +88,8 @@ void race_base::cancel_for_caller() {
 }
 
 bool race_base::start_hedge() {
-  if (!core_.allow_hedge(time_.precise_now())) {
+  const time_point now = time_.precise_now();
+  if (now >= op_.limit.at || !core_.allow_hedge(now)) {
     plan_.start_no_more();
     return false;
   }

@@ -54,7 +54,6 @@ void take_over_from_parent(operation& op) {
 }
 
 void hand_back_to_parent(operation& op) noexcept {
-  op.options.parent->slot().clear();
   op.options.parent->charge(op);
   if (op.options.role == operation_role::link) {
     static_cast<operation*>(op.options.parent)->made_elsewhere += op.calls_made();

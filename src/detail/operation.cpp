@@ -170,7 +170,8 @@ void operation::attribute(failure& f) const noexcept {
   if (f.code() != boost::system::errc::operation_canceled) return;
   if (caller_cancelled()) {
     f = failure(errc::cancelled);
-  } else if (scope_.reason() == cancel_reason::deadline) {
+  } else if (scope_.reason() == cancel_reason::deadline ||
+             (options.parent && options.parent->scope_.reason() == cancel_reason::deadline)) {
     f = timeout_failure();
   }
 }

@@ -44,6 +44,13 @@ void check_detach_and_hedge(bool both) {
   faults.raise_if_any("pipeline");
 }
 
+void timeout_layer::take_leave(operation& op) const noexcept {
+  const time_point mine = saturating_add(op.limit.at, grace_);
+  if (op.limit.detach && saturating_add(op.limit.detach_at, op.limit.detach->grace) <= mine) return;
+  op.limit.detach_at = op.limit.at;
+  op.limit.detach = detach_.get();
+}
+
 step timeout_layer::refuse(operation& op) const noexcept {
   op.refuse({.code = errc::too_many_detached,
              .policy = policy_kind::timeout,

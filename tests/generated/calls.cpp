@@ -63,6 +63,7 @@ struct player {
   bool away = false;
   bool ignores = false;
   hf::time_point reset_at = hf::time_point::min();  // the last time
+  bool in_group = false;
 
   /// When the attempt has been told to end, as far as is known from here.
   hf::time_point told_at() const {
@@ -80,6 +81,12 @@ struct player {
     return std::min(t, a.deadline);
   }
 
+  /// Asio's `||` and `&&` start coroutines that hear terminal cancellation only.
+  bool group_is_deaf() const {
+    return in_group && a.op >= 0 &&
+           w.clients[static_cast<std::size_t>(a.op)].type != asio::cancellation_type::terminal;
+  }
+
   /// A wait that listens is over when its time is, or when the attempt is told to end.
   void check_wait(hf::time_point began, hf::duration d, bool aborted) const {
     const hf::time_point end = w.now();
@@ -90,7 +97,8 @@ struct player {
     }
     // A coroutine that has reset its state, or does not throw, is told once only; a context stays
     // cancelled.
-    const bool deaf_by_itself = !listening && (reset_at >= told || (ignores && began >= told));
+    const bool deaf_by_itself =
+        (!listening && (reset_at >= told || (ignores && began >= told))) || group_is_deaf();
     const hf::time_point last = std::min(due, std::max(began, told));
     if (!deaf_by_itself && end > hf::saturating_add(last, w.slack)) {
       w.complain("not-cancelled",
@@ -158,7 +166,9 @@ struct player {
     } catch (...) {
       thrown = std::current_exception();
     }
+    in_group = true;
     check_wait(began, d, thrown != nullptr);
+    in_group = false;
     if (listening && !thrown && listening->cancelled() && told_at() > w.now() &&
         !may_be_aborted(w.now())) {
       w.complain("cancelled-by-sibling", "a context says that it is cancelled, since one of two "
@@ -259,7 +269,7 @@ asio::awaitable<void> player::nested(const move& m) {
       w.complain("nested-deadline", "a nested call's deadline is after its parent's");
     }
     if (c.tenant() != context->tenant() || c.priority() != context->priority() ||
-        c.session() != context->session() || c.tags() != context->tags()) {
+        c.session() != context->session() || c.tag("tag") != context->tag("tag")) {
       w.complain("nested-identity", "a nested call runs under another name than its parent");
     }
     const hf::time_point began = w.now();

@@ -84,7 +84,7 @@ class gate {
   template <class Ring>
   void leave(Ring&& ring) noexcept {
     for (;;) {
-      owner_.store(nullptr, std::memory_order_relaxed);
+      owner_.store(0, std::memory_order_relaxed);
       std::uintptr_t seen = taken;
       if (word_.compare_exchange_strong(seen, free, std::memory_order_release,
                                         std::memory_order_relaxed)) [[likely]] {
@@ -124,7 +124,7 @@ class gate {
   }
 
   sync::atomic<std::uintptr_t> word_{free};
-  sync::atomic<const void*> owner_{nullptr};  // only ever compared with the current thread
+  sync::atomic<std::uintptr_t> owner_{0};  // only ever compared with the current thread
 };
 
 }  // namespace holdfast::detail

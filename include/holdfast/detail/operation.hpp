@@ -95,10 +95,22 @@ class operation final : public call_context, private deadline_alarm {
 
   std::uint64_t random() const noexcept { return time().random(); }
 
+  /// Who cancels the chain of coroutines that the operation runs in: its caller, or a deadline of the
+  /// call in which it is nested, whose chain that is.
+  cancel_reason why_chain_is_cancelled() const noexcept {
+    if (!options.parent) [[likely]] return cancel_reason::caller;
+    const cancel_reason why = options.parent->scope_.reason();
+    return why == cancel_reason::none ? cancel_reason::caller : why;
+  }
+
   /// Whether the caller, or the caller of the call that this operation is part of, wants no more.
   bool caller_cancelled() const noexcept {
-    return scope_.reason() == cancel_reason::caller || !!coroutine.cancelled() ||
-           (options.parent && options.parent->scope_.reason() == cancel_reason::caller);
+    if (scope_.reason() == cancel_reason::caller) [[unlikely]] return true;
+    if (options.parent) [[unlikely]] {
+      const cancel_reason why = options.parent->scope_.reason();
+      if (why != cancel_reason::none) return why == cancel_reason::caller;
+    }
+    return !!coroutine.cancelled();
   }
 
   /// Whether something other than the caller may have to cancel the call.
@@ -184,7 +196,7 @@ class operation final : public call_context, private deadline_alarm {
     struct ring_scope {
       operation* op;
       void operator()(asio::cancellation_type_t type) const {
-        op->scope_.ring(cancel_reason::caller, type);
+        op->scope_.ring(op->why_chain_is_cancelled(), type);
       }
     };
     used_ = true;

@@ -251,10 +251,14 @@ class runner_pool final : public asio::execution_context::service {
   }
 
   void give_back(runner<U>& r) noexcept {
-    const std::lock_guard lock(mutex_);
-    r.next_free_ = free_;
-    r.is_free_ = true;
-    free_ = &r;
+    const bool has_target = !r.where().is_context();
+    {
+      const std::lock_guard lock(mutex_);
+      r.next_free_ = free_;
+      r.is_free_ = true;
+      free_ = &r;
+    }
+    if (has_target) let_go_of_target(r);
   }
 
   /// A parked chain keeps no strand, nor any executor of the user's.

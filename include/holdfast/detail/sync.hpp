@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_SYNC_HPP
 
 #include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 
@@ -15,9 +16,9 @@ using std::atomic;
 using std::mutex;
 
 /// Tells threads apart, for the cost of an address.
-inline const void* this_thread() noexcept {
+inline std::uintptr_t this_thread() noexcept {
   static constinit thread_local char mark;
-  return &mark;
+  return reinterpret_cast<std::uintptr_t>(&mark);
 }
 
 /// Lets another thread go on, for one that waits for it in a loop; `looks` counts the rounds.

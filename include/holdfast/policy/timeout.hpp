@@ -79,10 +79,7 @@ class timeout_layer {
       ++op.limit.own;
     }
     // A nearer deadline, of the caller or of a timeout around this one, leaves the call as well.
-    if (detach_ && op.limit.at < op.limit.detach_at) [[unlikely]] {
-      op.limit.detach_at = op.limit.at;
-      op.limit.detach = detach_.get();
-    }
+    if (detach_) [[unlikely]] take_leave(op);
     return step::go;
   }
 
@@ -101,6 +98,7 @@ class timeout_layer {
 
  private:
   step refuse(operation& op) const noexcept;
+  void take_leave(operation& op) const noexcept;
   void note_expiry(operation& op) const noexcept;
 
   timeout_terms terms_;

@@ -263,10 +263,10 @@ class mutex {
   mutex* next_ = nullptr;
 };
 
-/// Which thread of the model, as an address.
-inline const void* this_thread() noexcept {
-  static const char marks[16]{};
-  return &marks[rl::is_ctx() ? 1 + rl::thread_index() : 0];
+/// Which thread of the model.
+inline std::uintptr_t this_thread() noexcept {
+
+  return rl::is_ctx() ? 2 + rl::thread_index() : 1;
 }
 
 /// Lets another thread go on.
