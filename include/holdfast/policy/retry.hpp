@@ -76,7 +76,8 @@ class retry_layer {
   step enter(frame& f, operation& op) const noexcept {
     f = {.attempt = 1,
          .started = bounds_elapsed_ ? op.now() : time_point(),
-         .delay = duration::zero()};
+         .delay = duration::zero(),
+         .failed = false};
     budget_.on_call(op);
     return step::go;
   }
