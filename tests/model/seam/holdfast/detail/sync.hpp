@@ -271,7 +271,7 @@ inline std::uintptr_t this_thread() noexcept {
 
 /// Lets another thread go on.
 inline void relax(unsigned) {
-  if (rl::is_ctx()) rl::yield(1, at(place::current()));
+  if (rl::is_ctx()) rl::ctx().yield(1, at(place::current()));
 }
 
 using short_mutex = mutex;
