@@ -118,6 +118,17 @@ bool resumption::hand_over(const asio::any_io_executor& executor, bool later) {
   });
 }
 
+/// Where the handler belongs to a parked chain that is at home on this thread, it runs under the
+/// chain's gate, and needs no memory.
+bool resumption::resume_in_chain() {
+  const auto executor = actions_->executor(buffer_);
+  const auto* const chain = executor.target<home_executor>();
+  if (!chain || !chain->runs_here()) return false;
+  auto run = [self = std::move(*this)]() mutable { self.resume(); };
+  chain->run(run);
+  return true;
+}
+
 void resumption::reserve_at_any_cost() noexcept {
   for (unsigned looks = 0;; ++looks) {
     try {

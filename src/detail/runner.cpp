@@ -99,6 +99,10 @@ void runner_base::post_home() {
     }
     runner_base* runner;
   };
+  if (where().here(false)) {  // its place, but not by way of its executor
+    auto go = [this] { parked_.resume(); };
+    return run(go);
+  }
   resumption way(where().executor(), comes_home(*this));
   way.reserve_at_any_cost();
   way.post();

@@ -184,6 +184,12 @@ class home_executor {
   }
 
   const place& where() const noexcept { return home_->where_; }
+  /// Whether a function of the chain may run on this stack; then `run` runs it.
+  bool runs_here() const noexcept { return !home_->closed_ && !stale() && where().here(false); }
+  template <class Function>
+  void run(Function& function) const {
+    home_->run(function);
+  }
   /// Whether it serves the attempt that runs now; else it means its target only.
   bool is_current() const noexcept { return !stale(); }
 

@@ -111,6 +111,7 @@ class resumption {
 
   /// As `dispatch`, or on this stack where no memory is left.
   void dispatch_or_resume() {
+    if (resume_in_chain()) return;
     try {
       reserve();
     } catch (const std::bad_alloc&) {
@@ -183,6 +184,7 @@ class resumption {
       [](void* p) noexcept { at<H>(p).~H(); }};
 
   bool hand_over(const boost::asio::any_io_executor& executor, bool later);
+  bool resume_in_chain();
 
   void take(resumption& other) noexcept {
     pins_ = std::exchange(other.pins_, nullptr);
