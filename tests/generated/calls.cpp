@@ -81,6 +81,11 @@ struct player {
     return std::min(t, a.deadline);
   }
 
+  hf::time_point cancelled_at() const {
+    return a.op < 0 ? hf::never
+                    : w.operations[static_cast<std::size_t>(a.op)].cancelled_at.load();
+  }
+
   /// Asio's `||` and `&&` start coroutines that hear terminal cancellation only.
   bool group_is_deaf() const {
     return in_group && a.op >= 0 &&
@@ -97,8 +102,10 @@ struct player {
     }
     // A coroutine that has reset its state, or does not throw, is told once only; a context stays
     // cancelled.
+    // In the caller's chain such a coroutine forgets the caller for its context, too.
+    const bool forgets = reset_at >= told && (!listening || told == cancelled_at());
     const bool deaf_by_itself =
-        (!listening && (reset_at >= told || (ignores && began >= told))) || group_is_deaf();
+        forgets || (!listening && ignores && began >= told) || group_is_deaf();
     const hf::time_point last = std::min(due, std::max(began, told));
     // The children of an opaque `a && b` are cancelled at the second look: docs/threads.md.
     const hf::duration look = in_group && !listening ? 2ms : 0ms;
