@@ -102,8 +102,12 @@ struct player {
     }
     // A coroutine that has reset its state, or does not throw, is told once only; a context stays
     // cancelled.
-    // In the caller's chain such a coroutine forgets the caller for its context, too.
-    const bool forgets = reset_at >= told && (!listening || told == cancelled_at());
+    // In the caller's chain such a coroutine forgets the caller for its context and for what
+    // follows, too.
+    const bool forgets =
+        (!listening && reset_at >= told) ||
+        (a.op >= 0 && told == cancelled_at() &&
+         w.clients[static_cast<std::size_t>(a.op)].call.has(move_kind::reset));
     const bool deaf_by_itself =
         forgets || (!listening && ignores && began >= told) || group_is_deaf();
     const hf::time_point last = std::min(due, std::max(began, told));
