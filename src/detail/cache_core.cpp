@@ -12,6 +12,13 @@ namespace holdfast::detail {
 
 namespace {
 
+/// A share of up to one of a duration, which may be the longest there is.
+duration share_of(duration whole, double share) noexcept {
+  const double part = static_cast<double>(whole.count()) * share;
+  if (part >= static_cast<double>(duration::max().count())) return whole;
+  return duration(static_cast<duration::rep>(part));
+}
+
 /// A key together with its hash, which is computed once for each question.
 struct hashed_key {
   std::string_view text;
@@ -117,8 +124,7 @@ struct alignas(64) cache_core::part {
       ++counts.too_heavy;
       return drop(e, dead), false;
     }
-    const auto share = static_cast<double>(longest.count());
-    const auto spread = duration(static_cast<duration::rep>(share * rules.ttl_jitter));
+    const duration spread = share_of(longest, rules.ttl_jitter);
     // Never all of it, or nothing would be kept.
     const duration lasts =
         std::max(longest - uniform(duration::zero(), spread, random), duration(1));
@@ -137,8 +143,7 @@ struct alignas(64) cache_core::part {
     e.fresh_until = saturating_add(now, lasts);
     e.refresh_at =
         rules.refresh_ahead > 0 && !e.item->is_failure()
-            ? saturating_add(now, duration(static_cast<duration::rep>(
-                                      static_cast<double>(lasts.count()) * rules.refresh_ahead)))
+            ? saturating_add(now, share_of(lasts, rules.refresh_ahead))
             : e.fresh_until;
     shrink(dead);
     return true;
