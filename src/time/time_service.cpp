@@ -181,7 +181,7 @@ void time_service::learn(const asio::any_io_executor& executor) {
 }
 
 void time_service::count_work(bool started) const noexcept {
-  if (!counts_work()) return;
+  if (!counts_work() || !alarm_) return;  // without an alarm the context is going
   const auto count = [started](const auto& executor) {
     started ? executor.on_work_started() : executor.on_work_finished();
   };
