@@ -194,10 +194,8 @@ struct player {
   asio::awaitable<void> foreign(hf::duration d) {
     co_await asio::async_initiate<const asio::deferred_t, void()>(
         [this](auto handler, hf::duration after) {
-          auto work = asio::prefer(asio::get_associated_executor(handler),
-                                   asio::execution::outstanding_work.tracked);
-          w.later(after, w.elsewhere,
-                  [h = std::move(handler), work]() mutable { std::move(h)(); });
+          // Without work of the handler's executor, where it does not complete: docs/threads.md.
+          w.later(after, w.elsewhere, [h = std::move(handler)]() mutable { std::move(h)(); });
         },
         asio::deferred, d);
     away = true;
