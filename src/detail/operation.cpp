@@ -83,7 +83,7 @@ void operation::inherit(call_context& parent) {
   if (parent.limit.at < limit.at) {
     limit.at = parent.limit.at;
     limit.code = parent.limit.code;
-    limit.emits = parent.limit.emits;
+    limit.emits_ = parent.limit.emits_;
     // What a detaching timeout has left behind may go on without the timeout.
     limit.by = parent.limit.detach ? nullptr : parent.limit.by;
   }

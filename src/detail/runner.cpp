@@ -184,7 +184,7 @@ bool runner_base::claim_ring() noexcept {
   auto& scope = context.scope();
   if (armed_for_ >= limit_.at) {
     deadline_rung_.store(true, std::memory_order_relaxed);
-    scope.note(cancel_reason::deadline, limit_.emits);
+    scope.note(cancel_reason::deadline, limit_.emits());
   }
   return scope.begin_look(chain_);
 }

@@ -273,7 +273,7 @@ class operation final : public call_context, private deadline_alarm {
   void begin_as_part();
   void read_time() const noexcept;
   bool claim_ring() noexcept override {
-    return scope_.begin_ring(cancel_reason::deadline, limit.emits);
+    return scope_.begin_ring(cancel_reason::deadline, limit.emits());
   }
   void ring() noexcept override { scope_.finish_ring(); }
   failure expired(duration overrun) const noexcept;

@@ -65,19 +65,19 @@ class retry_layer {
   static constexpr policy_kind kind = policy_kind::retry;
   static constexpr bool timeless = true;
   struct frame {
-    unsigned attempt;  // the one under way, from 1
+    unsigned attempt;    // the one under way, from 1
+    bool failed;         // an attempt has, with all the time that its timeouts allow
     time_point started;  // where some option asks for it
-    duration delay;    // the last one waited, before any hint
-    bool failed;       // an attempt has, with all the time that its timeouts allow
+    duration delay;      // the last one waited, before any hint
   };
 
   explicit retry_layer(retry options);
 
   step enter(frame& f, operation& op) const noexcept {
     f = {.attempt = 1,
+         .failed = false,
          .started = bounds_elapsed_ ? op.now() : time_point(),
-         .delay = duration::zero(),
-         .failed = false};
+         .delay = duration::zero()};
     budget_.on_call(op);
     return step::go;
   }

@@ -72,7 +72,7 @@ class timeout_layer {
     if (deadline < op.limit.at) {
       op.limit.at = deadline;
       op.limit.code = terms_.code;
-      op.limit.emits = terms_.cancellation;
+      op.limit.set_emits(terms_.cancellation);
       op.limit.by = &terms_;
       ++op.limit.own;
     } else if (measures_as_well(op.limit.at, deadline, terms_.after)) {
