@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <holdfast/call_context.hpp>
+#include <holdfast/detail/operation.hpp>
 
 #include "detail/thread_store.hpp"
 
@@ -11,6 +12,11 @@ duration call_context::remaining() const noexcept {
   return std::max(deadline() - now(), duration::zero());
 }
 
+void call_context::arm() {
+  static_cast<detail::operation&>(*this).start(limit.at);  // may throw: to be armed the next time
+  unarmed_ = false;
+}
+
 asio::cancellation_slot call_context::slot() {
   if (!slot_) {
     slot_.reset(new detail::signal_listener);
@@ -18,10 +24,7 @@ asio::cancellation_slot call_context::slot() {
     used_ = true;
     scope_.link(*slot_);
   }
-  if (unarmed_) {
-    unarmed_->start(*place_, limit.at);  // may throw: it is to be armed the next time, then
-    unarmed_ = nullptr;
-  }
+  if (unarmed_) arm();
   return slot_->signal.slot();
 }
 

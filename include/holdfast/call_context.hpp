@@ -125,15 +125,19 @@ class call_context {
   friend class detail::operation;
   friend class detail::rate_limiter_layer;
 
+  /// Arms the alarm of the deadline, which is the operation's.
+  void arm();
+
   static constexpr std::uint64_t unsettled = ~std::uint64_t{0};
   static constexpr std::uint64_t most_settled = unsettled / 4;
 
   const detail::place* place_;
   mutable detail::cancellation_scope scope_;
   /// The alarm of the deadline, until something can hear it: a call that never waits never arms it.
-  detail::deadline_alarm* unarmed_ = nullptr;
+  bool unarmed_ = false;
   /// Whether anything was linked to the scope, or armed.
   bool used_ = false;
+  bool idempotent_ = true;
   unsigned attempt_ = 0;
   holdfast::priority priority_ = holdfast::priority::normal;
   std::unique_ptr<detail::signal_listener, detail::release_listener> slot_;  // see `slot()`
@@ -141,7 +145,6 @@ class call_context {
   std::uint64_t settled_ = unsettled;
   /// The options, of this operation or of one around it, that name the tenant and the session.
   const call_options* caller_ = nullptr;
-  bool idempotent_ = true;
   /// The deadline in force, and what happens at it.
   detail::deadline_scope limit;
 };

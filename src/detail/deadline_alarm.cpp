@@ -89,8 +89,9 @@ class deadline_alarm::block : public timer_entry {
   bool posted_ = false;  // claimed, and the function has not been destroyed yet
 };
 
-void deadline_alarm::start(const place& where, time_point when) {
+void deadline_alarm::start(time_point when) {
   stop();
+  const place& where = place_of_alarm();
   if (where.serialised_by() == affinity::strand) {
     static_assert(sizeof(block) <= 192);
     auto b = std::make_unique<block>(*this, where.executor());
@@ -99,11 +100,12 @@ void deadline_alarm::start(const place& where, time_point when) {
   } else {
     where.time().arm(*this, when);
   }
-  where_ = &where;
+  armed_ = true;
 }
 
 void deadline_alarm::stop_armed() noexcept {
-  auto& time = std::exchange(where_, nullptr)->time();
+  armed_ = false;
+  auto& time = place_of_alarm().time();
   if (!block_) return time.disarm(*this);
   block* const b = std::exchange(block_, nullptr);
   time.disarm(*b);

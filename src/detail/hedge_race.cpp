@@ -122,7 +122,7 @@ void race_base::start_next() {
 }
 
 void race_base::arm() try {
-  deadline_alarm::start(home_, saturating_add(time_.precise_now(), delay_));
+  deadline_alarm::start(saturating_add(time_.precise_now(), delay_));
 } catch (const std::bad_alloc&) {
   plan_.start_no_more();  // the attempts that run are enough
 }

@@ -252,7 +252,7 @@ void runner_base::arm() {
   deadline_alarm::stop();
   const bool rung = deadline_rung_.load(std::memory_order_relaxed);
   armed_for_ = std::min({rung ? never : limit_.at, look_at_, rung ? leave_at_ : never});
-  if (armed_for_ != never) deadline_alarm::start(where(), armed_for_);
+  if (armed_for_ != never) deadline_alarm::start(armed_for_);
 }
 
 }  // namespace holdfast::detail

@@ -136,10 +136,7 @@ class context_initiation_base {
   }
   /// Under the gate. May throw; nothing is linked then.
   static void link(call_context& c, scope_listener& l) {
-    if (c.unarmed_) {
-      c.unarmed_->start(*c.place_, c.limit.at);
-      c.unarmed_ = nullptr;
-    }
+    if (c.unarmed_) c.arm();
     c.scope_.link(l);
   }
 };

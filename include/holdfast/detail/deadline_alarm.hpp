@@ -20,11 +20,11 @@ class deadline_alarm : private timer_entry {
   deadline_alarm() noexcept : timer_entry(&on_timer, &on_shutdown, &on_claim) {}
 
   /// Arms an alarm that is not armed. May throw; nothing is armed then.
-  void start(const place& where, time_point when);
+  void start(time_point when);
 
   /// Disarms: `claim_ring` is not called any more, and is not being called.
   void stop() noexcept {
-    if (where_) stop_armed();
+    if (armed_) stop_armed();
   }
 
   class block;
@@ -32,6 +32,8 @@ class deadline_alarm : private timer_entry {
  protected:
   ~deadline_alarm() = default;
 
+  /// Where it rings. The same from `start` to `stop`.
+  virtual const place& place_of_alarm() const noexcept = 0;
   /// Makes sure that the object stays until `ring` has been called, and returns whether it is to be.
   /// Under a lock: may only try the gate.
   virtual bool claim_ring() noexcept = 0;
@@ -47,7 +49,7 @@ class deadline_alarm : private timer_entry {
   // The attempt's own operations are dropped by their services; nothing is parked here.
   static void on_shutdown(timer_entry&) noexcept {}
 
-  const place* where_ = nullptr;  // since `start`, until `stop`
+  bool armed_ = false;
   block* block_ = nullptr;
 };
 

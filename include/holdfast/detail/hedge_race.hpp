@@ -85,6 +85,7 @@ class race_base : public std::enable_shared_from_this<race_base>, private deadli
   void finish(bool may_resume_inline);
   void arm();
   bool claim_ring() noexcept override;
+  const place& place_of_alarm() const noexcept override { return home_; }
   void ring() noexcept override;
   void cancel_for_caller();
   void forget_caller() noexcept;

@@ -51,6 +51,7 @@ struct refusal {
 /// It is the context of the call as well, unless the attempt runs on a chain of its own.
 class operation final : public call_context, private deadline_alarm {
  public:
+  friend class holdfast::call_context;  // arms the alarm
   /// `executor` is the caller's, and may be replaced by its plain form.
   operation(asio::any_io_executor& executor, const call_options& o)
       : call_context(home), options(o), home(executor) {
@@ -131,11 +132,11 @@ class operation final : public call_context, private deadline_alarm {
 
   /// Has the first wait of an attempt in the caller's chain arm its deadline.
   void arm_when_heard() noexcept {
-    if (timed()) unarmed_ = this;
+    unarmed_ = timed();
   }
   /// The attempt in the caller's chain is over.
   void disarm() noexcept {
-    unarmed_ = nullptr;
+    unarmed_ = false;
     deadline_alarm::stop();
   }
 
@@ -276,6 +277,7 @@ class operation final : public call_context, private deadline_alarm {
     return scope_.begin_ring(cancel_reason::deadline, limit.emits());
   }
   void ring() noexcept override { scope_.finish_ring(); }
+  const place& place_of_alarm() const noexcept override { return home; }
   failure expired(duration overrun) const noexcept;
   void reopen_scope() noexcept;
   void close_scope() noexcept;

@@ -127,6 +127,7 @@ class runner_base : public home, private deadline_alarm {
   static void on_outer(scope_listener& link, asio::cancellation_type_t type);
 
   bool claim_ring() noexcept override;
+  const place& place_of_alarm() const noexcept override { return where(); }
   void ring() noexcept override;
   void turn_over() noexcept override;
 
