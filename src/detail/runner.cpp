@@ -60,8 +60,9 @@ void runner_base::dismiss() noexcept {
 
 void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption& waiter,
                          cancellation_scope* outer) {
-  // In a context that one thread runs, resuming on the spot is the way out without memory.
-  if (where().serialised_by() != affinity::context) waiter.reserve();
+  // In a context that one thread runs, resuming on the spot is the way out without memory. Not from
+  // an alarm, which virtual time rings outside of the context's `run`.
+  if (where().serialised_by() != affinity::context || limit.detach) waiter.reserve();
   limit_ = limit;
   deadline_rung_.store(false, std::memory_order_relaxed);
   leave_at_ = limit.detach ? saturating_add(limit.detach_at, limit.detach->grace) : never;
