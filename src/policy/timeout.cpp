@@ -69,7 +69,7 @@ timeout_snapshot timeout_layer::snapshot() const {
   s.name = terms_.name;
   s.after = terms_.after;
   overruns_.fill(s);
-  if (detach_) s.detached = detach_->running.load(std::memory_order_relaxed);
+  if (detach_) s.detached = detach_->running->load(std::memory_order_relaxed);
   return s;
 }
 

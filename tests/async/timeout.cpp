@@ -92,6 +92,51 @@ TEST_CASE("timeout: an exception made of its failure says it once", "[timeout]")
   });
 }
 
+TEST_CASE("timeout: temporaries of one place bound together what they leave behind", "[timeout]") {
+  const hf::timeout detaching{
+      .after = 10ms, .mode = hf::timeout_mode::detach, .max_detached = 2};
+  in_virtual_time([&](virtual_time&) -> asio::awaitable<void> {
+    int started = 0;
+    const auto deaf_call = [&started]() -> asio::awaitable<int> {
+      ++started;
+      co_await hf::sleep_for(1s, deaf());
+      co_return 1;
+    };
+    const auto ask = [&](int how) -> asio::awaitable<hf::result<int>> {
+      if (how == 0) co_return co_await hf::resilient(deaf_call).with(detaching).run();
+      if (how == 1) co_return co_await hf::pipeline().with(detaching)(deaf_call);
+      auto link = hf::resilient(deaf_call).with(detaching);
+      auto fails = []() -> asio::awaitable<int> { throw std::runtime_error("down"); co_return 0; };
+      co_return co_await hf::resilient(fails).fallback(std::move(link)).run();
+    };
+    for (int how = 0; how < 3; ++how) {
+      INFO("way " << how);
+      started = 0;
+      for (int i = 0; i < 100; ++i) {
+        const auto r = co_await ask(how);
+        CHECK(r.has_error());
+        if (how < 2 && i >= 2) CHECK(r.error().code() == hf::errc::too_many_detached);
+      }
+      CHECK(started == 2);
+      co_await hf::sleep_for(2s);
+      auto again = co_await ask(how);
+      CHECK(started == 3);
+      co_await hf::sleep_for(2s);
+    }
+
+    // A pipeline that stays, and what is made from it, are bounded by its own count.
+    started = 0;
+    const auto kept = hf::pipeline().with(detaching);
+    for (int i = 0; i < 10; ++i) {
+      auto r = co_await hf::pipeline(kept).with(hf::timeout{1min})(deaf_call);
+      CHECK(r.has_error());
+    }
+    CHECK(started == 2);
+    CHECK(kept.timeouts()[0].detached == 2);
+    co_await hf::sleep_for(2s);
+  });
+}
+
 TEST_CASE("timeout: a detaching one names itself too", "[timeout]") {
   in_virtual_time([](virtual_time&) -> asio::awaitable<void> {
     const auto p = hf::pipeline().with(hf::timeout{.after = 100ms,

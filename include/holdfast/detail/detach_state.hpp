@@ -15,12 +15,16 @@ struct detach_state : std::enable_shared_from_this<detach_state> {
   detach_state(unsigned l, duration g, timeout_terms t)
       : limit(l), grace(g), terms(std::move(t)) {}
 
-  bool full() const noexcept { return running.load(std::memory_order_relaxed) >= limit; }
+  bool full() const noexcept { return running->load(std::memory_order_relaxed) >= limit; }
 
   const unsigned limit;
   const duration grace;
   const timeout_terms terms;  // make the failure of an operation whose call is abandoned
-  sync::atomic<unsigned> running{0};
+  /// How many run: of this timeout, or of all temporaries of one type. Set before the first begins.
+  sync::atomic<unsigned>* running = &own;
+
+ private:
+  sync::atomic<unsigned> own{0};
 };
 
 /// The place that an abandoned call takes among those that may be.
@@ -36,8 +40,8 @@ class detached_call {
 
   /// False if there are as many as may be.
   bool begin(detach_state& state) noexcept {
-    if (state.running.fetch_add(1, std::memory_order_relaxed) >= state.limit) {
-      state.running.fetch_sub(1, std::memory_order_relaxed);
+    if (state.running->fetch_add(1, std::memory_order_relaxed) >= state.limit) {
+      state.running->fetch_sub(1, std::memory_order_relaxed);
       return false;
     }
     state_ = state.shared_from_this();
@@ -45,7 +49,7 @@ class detached_call {
   }
   void end() noexcept {
     if (const auto state = std::exchange(state_, nullptr)) {
-      state->running.fetch_sub(1, std::memory_order_relaxed);
+      state->running->fetch_sub(1, std::memory_order_relaxed);
     }
   }
 

@@ -278,6 +278,10 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
 #pragma GCC diagnostic pop
 #endif
 
+/// Where temporaries of one type stand in the program, as far as a type can tell.
+template <class Stack, class Call>
+struct operation_place;
+
 /// Starts an operation; `Stack` is a layer stack or a pointer to one that outlives the operation.
 template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack, Call call, call_options options) {
@@ -285,6 +289,7 @@ asio::awaitable<result<T>> run_operation(Stack stack, Call call, call_options op
   if constexpr (std::is_pointer_v<Stack>) {
     return operate<T>(stack, std::move(kept), std::move(options));
   } else {
+    stack.template share_bounds<operation_place<Stack, Call>>();
     return operate<T>(owned_stack<Stack>{std::move(stack)}, std::move(kept), std::move(options));
   }
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <holdfast/detail/layer.hpp>
+#include <holdfast/detail/sync.hpp>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -36,6 +37,23 @@ double amplification_of(const Layer& layer) {
     return layer.amplification();
   } else {
     return 1.0;
+  }
+}
+
+/// Names a layer by its place: in a stack, and that in an operation or another stack.
+template <class Place, std::size_t I>
+struct layer_at;
+
+/// What all temporaries count together whose layers have that place.
+template <class Place>
+inline constinit sync::atomic<unsigned> shared_bound{0};
+
+template <class Place, class Layer>
+void share_bounds_of(Layer& layer) noexcept {
+  if constexpr (requires { layer.share_bound(shared_bound<Place>); }) {
+    layer.share_bound(shared_bound<Place>);
+  } else if constexpr (requires { layer.link().stack().template share_bounds<Place>(); }) {
+    layer.link().stack().template share_bounds<Place>();
   }
 }
 
@@ -118,6 +136,15 @@ class layer_stack {
     std::string out;
     describe_from(out, std::make_index_sequence<size>());
     return out;
+  }
+
+  /// Of a temporary: has its layers share what they bound across operations with all temporaries of
+  /// the same place, since a bound of their own would go with the one operation.
+  template <class Place>
+  void share_bounds() noexcept {
+    [this]<std::size_t... I>(std::index_sequence<I...>) {
+      (share_bounds_of<layer_at<Place, I>>(std::get<I>(layers)), ...);
+    }(std::make_index_sequence<size>());
   }
 
   [[no_unique_address]] Classifier classifier;
