@@ -62,7 +62,10 @@ void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumptio
                          cancellation_scope* outer) {
   // In a context that one thread runs, resuming on the spot is the way out without memory. Not from
   // an alarm, which virtual time rings outside of the context's `run`.
-  if (where().serialised_by() != affinity::context || limit.detach) waiter.reserve();
+  if (where().serialised_by() != affinity::context || limit.detach) {
+    waiter.reserve(std::move(memory_));
+    waiter.reserve();
+  }
   limit_ = limit;
   deadline_rung_.store(false, std::memory_order_relaxed);
   leave_at_ = limit.detach ? saturating_add(limit.detach_at, limit.detach->grace) : never;
@@ -75,12 +78,14 @@ void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumptio
     link_.told = 0;
     outer->link(link_, where().serial());
   }
-  auto go = [this] { parked_.resume(); };
+  auto go = [this] {
+    launching_ = true;
+    parked_.resume();
+  };
   run(go);
 }
 
 void runner_base::attempt_started() {
-  launch_turn_ = turn();
   chain_.told = 0;
   context.scope().link(chain_);
   arm();
@@ -131,8 +136,9 @@ void runner_base::deliver() {
   keep_alive_.reset();
   resumption waiter = std::move(waiter_);
   // Inline only if that does not nest in the waiter's own suspension.
-  const bool nested = turn() == launch_turn_;
+  const bool nested = std::exchange(launching_, false);
   const bool through_executor = where().within_chain();
+  if (!nested && !through_executor) memory_ = waiter.release_memory();
   phase_ = phase::parked;
   context.scope().release();
   recycle();

@@ -16,7 +16,8 @@ using holdfast::detail::cancellation_scope;
 using holdfast::detail::gate;
 using holdfast::detail::scope_listener;
 
-/// Functions run one at a time, each once: one that finds the gate taken is posted by the owner.
+/// Functions run one at a time, each once: one that finds the gate taken is run by the owner, or
+/// posted by it.
 struct functions_pass : model::threads {
   static constexpr int count = 3;
 
@@ -24,20 +25,32 @@ struct functions_pass : model::threads {
     function()
         : waiting([](gate::waiting& w) noexcept { static_cast<function&>(w).posted.ring(); }) {}
     model::bell posted;
+    model::payload ran;
   };
   gate door;
   model::payload inside;
   std::array<function, count> functions;
 
-  void run() {
-    inside.write(inside.read() + 1);
+  void count_one() { inside.write(inside.read() + 1); }
+  void run(bool others) {
+    count_one();
+    gate::waiting* left = others ? door.take_waiting() : nullptr;
+    if (left) {
+      auto& first = static_cast<function&>(*left);
+      gate::waiting* const rest = left->next;
+      count_one();
+      first.ran.write(1);
+      first.posted.ring();
+      gate::post_all(rest);
+    }
     door.leave([] { return true; });
   }
   void thread(unsigned n) override {
-    if (door.try_enter() || door.enter_or_push(functions[n])) return run();
+    if (door.try_enter() || door.enter_or_push(functions[n])) return run(n < 2);
     functions[n].posted.wait();
+    if (functions[n].ran.read() == 1) return;
     door.enter();
-    run();
+    run(false);
   }
   void after() override {
     MUST(inside.read() == count);

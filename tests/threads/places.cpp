@@ -166,3 +166,74 @@ TEST_CASE("threads: pipelines nested on a pool, with timeouts at every level", "
   pool.join();
   CHECK(ended == 200);
 }
+
+// Waits for other threads to take what was posted to them, for 5 ms of real time.
+TEST_CASE("threads: what a function of a chain has posted follows it, also past an exception",
+          "[threads]") {
+  asio::io_context context;
+  std::atomic<int> ran{0};
+  std::atomic<int> thrown{0};
+  bool at_once = false;
+  std::optional<hf::result<int>> result;
+  const auto guard = hf::pipeline().with(hf::timeout{1min});
+  const auto call = [&]() -> asio::awaitable<int> {
+    const auto executor = co_await asio::this_coro::executor;
+    bool busy = true;
+    for (int i = 0; i < 3; ++i) {
+      asio::post(executor, [&, i] {
+        if (busy) at_once = true;
+        ++ran;
+        if (i == 0) throw std::runtime_error("of the user's");
+      });
+    }
+    const auto until = std::chrono::steady_clock::now() + 5ms;
+    while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    busy = false;
+    while (ran < 3) co_await asio::post(asio::deferred);
+    co_return 7;
+  };
+  const auto client = [&]() -> asio::awaitable<void> { result.emplace(co_await guard(call)); };
+  asio::co_spawn(context, client(), asio::detached);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (;;) {
+        try {
+          context.run();
+          return;
+        } catch (const std::runtime_error&) {
+          ++thrown;
+        }
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  REQUIRE(result);
+  CHECK(result->value() == 7);
+  CHECK(ran == 3);
+  CHECK(thrown == 1);
+  CHECK_FALSE(at_once);
+}
+
+TEST_CASE("threads: a chain that goes on and on leaves its threads to others", "[threads]") {
+  asio::io_context context;
+  const auto guard = hf::pipeline().with(hf::timeout{1min});
+  const auto call = []() -> asio::awaitable<int> {
+    for (int i = 0; i < 20'000; ++i) co_await asio::post(asio::deferred);
+    co_return 1;
+  };
+  const auto ready = []() -> asio::awaitable<int> { co_return 1; };
+  const auto client = [&]() -> asio::awaitable<void> {
+    auto r = co_await guard(call);
+    CHECK(r.value() == 1);
+    // One after another on the stack that the last has left.
+    for (int i = 0; i < 20'000; ++i) {
+      r = co_await guard(ready);
+      if (!r.has_value()) FAIL_CHECK("not ready");
+    }
+  };
+  asio::co_spawn(context, client(), [](std::exception_ptr e) {
+    if (e) std::rethrow_exception(e);
+  });
+  run_by(context, 4);
+}

@@ -8,7 +8,7 @@
 namespace holdfast::detail {
 
 /// Lets one thread at a time run what belongs to one attempt, without making another thread wait:
-/// what finds the gate taken leaves a note, and the owner sees to it on its way out. A cancellation
+/// what finds the gate taken leaves a note, and the owner sees to it before it leaves. A cancellation
 /// leaves a bit, a function leaves itself.
 ///
 /// One word. Cost where it is free: one compare-and-swap to enter, one to leave.
@@ -76,6 +76,22 @@ class gate {
     }
   }
 
+  /// From inside: takes the functions that have been left here so far, oldest first, for the owner to
+  /// run or to post.
+  waiting* take_waiting() noexcept {
+    if ((word_.load(std::memory_order_relaxed) & ~flags) == 0) [[likely]] return nullptr;
+    return in_order(word_.fetch_and(flags, std::memory_order_acquire));
+  }
+
+  /// Posts functions that were taken.
+  static void post_all(waiting* oldest) noexcept {
+    while (oldest) {
+      waiting* const next = oldest->next;
+      oldest->post(*oldest);
+      oldest = next;
+    }
+  }
+
   /// From inside: the owner, which is the current thread, rings on its way out.
   void ring_on_leaving() noexcept { word_.fetch_or(rung, std::memory_order_relaxed); }
 
@@ -92,7 +108,7 @@ class gate {
       }
       owner_.store(sync::this_thread(), std::memory_order_relaxed);
       seen = word_.exchange(taken, std::memory_order_acq_rel);
-      post_in_order(reinterpret_cast<waiting*>(seen & ~flags));
+      post_all(in_order(seen));
       if ((seen & rung) && !ring()) return;
     }
   }
@@ -108,7 +124,8 @@ class gate {
     return in;
   }
 
-  static void post_in_order(waiting* newest) noexcept {
+  static waiting* in_order(std::uintptr_t word) noexcept {
+    auto* newest = reinterpret_cast<waiting*>(word & ~flags);
     waiting* oldest = nullptr;
     while (newest) {
       waiting* const next = newest->next;
@@ -116,11 +133,7 @@ class gate {
       oldest = newest;
       newest = next;
     }
-    while (oldest) {
-      waiting* const next = oldest->next;
-      oldest->post(*oldest);
-      oldest = next;
-    }
+    return oldest;
   }
 
   sync::atomic<std::uintptr_t> word_{free};

@@ -85,6 +85,9 @@ class home {
     return std::exchange(target_, {});
   }
 
+  /// Whether the chain runs on the stack of whoever launched its attempt.
+  bool launching_ = false;
+
   /// A function of the chain has ended, and its attempt has not. Still under the gate.
   virtual void turn_over() noexcept = 0;
   /// No executor is left but the chain's own: if it is parked, its target can be let go. From any
@@ -93,25 +96,37 @@ class home {
 
  private:
   friend class home_executor;
+  struct left;
   template <class Function>
   struct left_behind;
+  static constexpr std::size_t slot_size = 128;
 
   static std::uint32_t next(std::uint32_t n) noexcept { return n + 1 == 0 ? 1 : n + 1; }
 
   template <class Function>
   void run_inside(Function& function) {
-    struct guard {
-      explicit guard(home& h) noexcept : self(h), here(*h.scope_) {}
-      ~guard() {
-        if (!here.gone()) self.turn_over();
-        if (!here.gone()) self.scope_->leave_from(here);
-      }
-      home& self;
-      cancellation_scope::visit here;
-    } inside(*this);
-    turn_.store(next(turn()), std::memory_order_relaxed);
+    const turn_guard inside(*this);
     function();
+    if (!inside.here.gone()) run_left(inside.here);
   }
+
+  /// A function of the chain, under the gate.
+  struct turn_guard {
+    explicit turn_guard(home& h) noexcept : self(h), here(*h.scope_) { self.begin_turn(); }
+    ~turn_guard() {
+      if (!here.gone()) self.turn_over();
+      if (here.gone()) return;
+      self.launching_ = false;
+      self.scope_->leave_from(here);
+    }
+    home& self;
+    cancellation_scope::visit here;
+  };
+  void begin_turn() noexcept { turn_.store(next(turn()), std::memory_order_relaxed); }
+
+  /// Runs the functions that came while the gate was taken: the next turns of the chain. What comes
+  /// meanwhile is posted, since this thread may be wanted elsewhere.
+  void run_left(const cancellation_scope::visit& here);
 
   template <class Function>
   void run_later(Function& function);
@@ -138,6 +153,12 @@ class home {
   keyed_count pending_;  // by job: the same
   keyed_count coming_;   // by job: functions on their way home
   bool closed_ = false;
+
+  // For one function that found the gate taken, and for posting it: so that none allocates if they
+  // come one at a time.
+  sync::atomic<bool> slot_taken_{false};
+  post_memory slot_memory_;
+  alignas(std::max_align_t) std::byte slot_[slot_size];
 };
 
 /// The executor of a parked chain. 24 bytes, so that an `any_io_executor` holds it in place.
@@ -308,43 +329,102 @@ class home_executor {
 };
 static_assert(sizeof(home_executor) <= 24);
 
-/// A function that found the gate taken: its owner posts it, to come home again.
+/// A function that found the gate taken. The owner runs it if it is running the chain, and otherwise
+/// posts it, to come home again.
+struct home::left : gate::waiting {
+  using action = void (*)(left&);
+  left(void (*p)(waiting&) noexcept, action r) noexcept : waiting(p), run(r) {}
+  action run;
+};
+
 template <class Function>
-struct home::left_behind : gate::waiting {
+struct home::left_behind : left {
   using way_home = home_executor::on_its_way<Function>;
 
-  explicit left_behind(const home& h) : waiting(&post_again) {
-    memory.reserve(post_memory::blocks_for(h.where_.executor()));
+  /// Throws `std::bad_alloc`.
+  static left_behind* make(home& h) {
+    if constexpr (sizeof(left_behind) <= slot_size) {
+      if (!h.slot_taken_.exchange(true, std::memory_order_acquire)) {
+        return reserved(::new (static_cast<void*>(h.slot_)) left_behind(h, true));
+      }
+    }
+    return reserved(new left_behind(h, false));
+  }
+
+  /// Gives the function back, and frees this.
+  way_home take() noexcept {
+    way_home taken(std::move(*way));
+    discard();
+    return taken;
+  }
+
+  std::optional<way_home> way;
+
+ private:
+  struct dropper {
+    void operator()(left_behind* l) const noexcept { const way_home dropped = l->take(); }
+  };
+
+  left_behind(home& h, bool in_slot) noexcept
+      : left(&post_again, &run_now), home_(h), in_slot_(in_slot) {
+    if (in_slot) memory_ = std::move(h.slot_memory_);
+  }
+
+  static left_behind* reserved(left_behind* l) {
+    try {
+      l->memory_.reserve(post_memory::blocks_for(l->home_.where_.executor()));
+    } catch (...) {
+      l->discard();
+      throw;
+    }
+    return l;
+  }
+
+  void discard() noexcept {
+    if (!in_slot_) return delete this;
+    home& h = home_;
+    post_memory memory = std::move(memory_);
+    this->~left_behind();
+    h.slot_memory_ = std::move(memory);
+    h.slot_taken_.store(false, std::memory_order_release);
+  }
+
+  static void run_now(left& l) {
+    way_home way = static_cast<left_behind&>(l).take();
+    way();
   }
 
   static void post_again(waiting& w) noexcept {
-    std::unique_ptr<left_behind> self(&static_cast<left_behind&>(w));
+    std::unique_ptr<left_behind, dropper> self(&static_cast<left_behind&>(w));
     left_behind& l = *self;
-    resumption again(l.way->home_->where_.executor(),
-                     [self = std::move(self)] { (*self->way)(); });
-    again.reserve(std::move(l.memory));
+    post_memory memory = std::move(l.memory_);
+    resumption again(l.home_.where_.executor(), [self = std::move(self)]() mutable {
+      way_home way = self.release()->take();
+      way();
+    });
+    again.reserve(std::move(memory));
     again.post();
   }
 
-  post_memory memory;
-  std::optional<way_home> way;
+  home& home_;  // which `way` keeps
+  post_memory memory_;
+  const bool in_slot_;
 };
 
 template <class Function>
 void home::run_later(Function& function) {
-  std::unique_ptr<left_behind<Function>> l;
+  left_behind<Function>* l = nullptr;
   try {
-    l = std::make_unique<left_behind<Function>>(*this);
+    l = left_behind<Function>::make(*this);
   } catch (const std::bad_alloc&) {
     scope_->door().enter();
     return run_inside(function);
   }
   l->way.emplace(*this, std::move(function));
   if (scope_->door().enter_or_push(*l)) {
-    const typename left_behind<Function>::way_home::arrival at(*l->way);
-    run_inside(l->way->function);
-  } else {
-    l.release();
+    auto way = l->take();
+    const typename left_behind<Function>::way_home::arrival at(way);
+    run_inside(way.function);
   }
 }
 

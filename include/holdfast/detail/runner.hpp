@@ -149,12 +149,12 @@ class runner_base : public home, private deadline_alarm {
   sink_base* sink_ = nullptr;
   resumption parked_;
   resumption waiter_;
+  post_memory memory_;  // to post a waiter, while there is none
   std::shared_ptr<void> keep_alive_;
   detached_call detached_;
   time_point look_at_ = never;
   time_point leave_at_ = never;
   time_point armed_for_ = never;
-  std::uint32_t launch_turn_ = 0;
   std::uint8_t kept_ = 0;  // types of cancellation that the chain has yet to hear
   phase phase_ = phase::parked;
 };
