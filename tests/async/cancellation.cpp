@@ -2,6 +2,7 @@
 // A context that is cancelled stays cancelled, takes any number of operations, and says why.
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
 #include <catch2/catch_all.hpp>
 #include <holdfast/resilient.hpp>
 
@@ -104,6 +105,28 @@ TEST_CASE("cancellation: operations under way together hear the context and thei
     r = co_await guard(opaque);
     REQUIRE(r.has_error());
     CHECK(time.now() - begun <= 1s + 2ms);
+  });
+}
+
+TEST_CASE("cancellation: a parallel group of waits with one token completes at home") {
+  in_virtual_time([](virtual_time& time) -> asio::awaitable<void> {
+    const auto guard = hf::pipeline().with(hf::timeout{1s});
+    const auto in_group = [](hf::call_context& ctx, hf::duration d) -> asio::awaitable<int> {
+      auto group = asio::experimental::make_parallel_group(hf::sleep_for(d, ctx.token()),
+                                                           asio::post(ctx.token()));
+      const auto [order, waited] = co_await std::move(group).async_wait(
+          asio::experimental::wait_for_all(), asio::deferred);
+      if (waited) throw boost::system::system_error(waited);
+      co_return 1;
+    };
+    const auto begun = time.now();
+    auto r = co_await guard([&](hf::call_context& ctx) { return in_group(ctx, 10ms); });
+    CHECK(r.has_value());
+    CHECK(time.now() - begun == 10ms);
+    r = co_await guard([&](hf::call_context& ctx) { return in_group(ctx, 1h); });
+    REQUIRE(r.has_error());
+    CHECK(r.error().code() == hf::errc::attempt_timeout);
+    CHECK(time.now() - begun == 1010ms);
   });
 }
 

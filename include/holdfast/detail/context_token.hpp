@@ -12,6 +12,7 @@
 #include <boost/system/system_error.hpp>
 #include <exception>
 #include <holdfast/call_context.hpp>
+#include <holdfast/detail/handler_executor.hpp>
 #include <holdfast/detail/resumption.hpp>
 #include <new>
 #include <type_traits>
@@ -61,9 +62,24 @@ struct forward_to_listener {
   }
 };
 
+/// Where a handler completes that names no executor, such as one of a parallel group: at home.
+template <class Handler, bool = has_executor_v<Handler>>
+struct handler_home {
+  explicit handler_home(const asio::any_io_executor&) noexcept {}
+};
+template <class Handler>
+struct handler_home<Handler, false> {
+  using executor_type = asio::any_io_executor;
+
+  explicit handler_home(const asio::any_io_executor& e) : home(e) {}
+  executor_type get_executor() const noexcept { return home; }
+
+  asio::any_io_executor home;
+};
+
 /// Completes the operation's handler when nothing refers to the operation any more.
 template <class Handler>
-struct context_handler {
+struct context_handler : handler_home<Handler> {
   using cancellation_slot_type = asio::cancellation_slot;
 
   cancellation_slot_type get_cancellation_slot() const noexcept { return listener->signal.slot(); }
@@ -175,7 +191,8 @@ struct context_initiation : private context_initiation_base {
       }
     }
     std::move(initiation)(
-        context_handler<kept_handler>{std::forward<Handler>(handler), std::move(listener)},
+        context_handler<kept_handler>{handler_home<kept_handler>(home_of(*context)),
+                                      std::forward<Handler>(handler), std::move(listener)},
         std::forward<Args>(args)...);
   }
 
