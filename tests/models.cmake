@@ -21,6 +21,7 @@ set(kernels
   detail/format.cpp
   detail/gcra.cpp
   detail/half_open_probes.cpp
+  detail/home.cpp
   detail/limiter_core.cpp
   detail/place.cpp
   detail/resumption.cpp
