@@ -15,6 +15,23 @@ void hand_to(const asio::any_io_executor& executor, std::exception_ptr thrown) {
 
 }  // namespace
 
+void home::release_with_target() noexcept {
+  int seen = references_.load(std::memory_order_relaxed);
+  for (;;) {
+    // Pinned before the count says that the chain may go.
+    sync::atomic<unsigned>* const pins =
+        seen - 1 == own_references_.load(std::memory_order_relaxed) ? &this->pins() : nullptr;
+    if (pins) pins->fetch_add(1, std::memory_order_relaxed);
+    const bool released = references_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel,
+                                                            std::memory_order_relaxed);
+    if (released && pins) unused();
+    if (pins) pins->fetch_sub(1, std::memory_order_release);
+    if (!released) continue;
+    if (seen == 1) delete this;
+    return;
+  }
+}
+
 void home::run_left(const cancellation_scope::visit& here) {
   struct taken {
     ~taken() { gate::post_all(first); }

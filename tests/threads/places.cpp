@@ -237,3 +237,55 @@ TEST_CASE("threads: a chain that goes on and on leaves its threads to others", "
   });
   run_by(context, 4);
 }
+
+TEST_CASE("threads: parked chains that nobody needs any more are given up", "[threads]") {
+  asio::io_context context;
+  const auto guard = hf::pipeline().with(hf::timeout{1min});
+  std::atomic<int> answered{0};
+  const auto call = []() -> asio::awaitable<int> {
+    co_await hf::sleep_for(2ms);
+    co_return 1;
+  };
+  const auto client = [&](int calls) -> asio::awaitable<void> {
+    for (int i = 0; i < calls; ++i) {
+      const auto r = co_await guard(call);
+      if (r.has_value()) ++answered;
+    }
+  };
+  auto& pool = hf::detail::runner_pool<int>::of(context);
+  const auto give_up_all = [&] {
+    while (pool.give_up_unneeded() > 0s) {
+    }
+  };
+
+  for (int i = 0; i < 500; ++i) asio::co_spawn(context, client(1), asio::detached);
+  run_by(context, 4);
+  CHECK(answered == 500);
+  CHECK(pool.count() > 100);
+  give_up_all();
+  CHECK(pool.count() == 16);
+
+  // The same while others use them, on strands as well.
+  answered = 0;
+  for (int i = 0; i < 50; ++i) {
+    if (i % 2 == 0) {
+      asio::co_spawn(context, client(20), asio::detached);
+    } else {
+      asio::co_spawn(asio::make_strand(context), client(20), asio::detached);
+    }
+  }
+  std::atomic<bool> over{false};
+  std::thread gardener([&] {
+    while (!over) {
+      static_cast<void>(pool.give_up_unneeded());
+      std::this_thread::yield();
+    }
+  });
+  context.restart();
+  run_by(context, 3);
+  over = true;
+  gardener.join();
+  CHECK(answered == 1000);
+  give_up_all();
+  CHECK(pool.count() <= 16);
+}

@@ -76,9 +76,34 @@ class home {
   void close(bool closed = true) noexcept { closed_ = closed; }
   void begin_job() noexcept { job_.store(next(job()), std::memory_order_relaxed); }
   /// The chain has come to its parking place for the first time, and holds these for good.
-  void count_own() noexcept { own_references_ = references_.load(std::memory_order_relaxed) - 1; }
+  void count_own() noexcept {
+    own_references_.store(references_.load(std::memory_order_relaxed) - 1,
+                          std::memory_order_relaxed);
+  }
+  /// Keeps this, for the stack that runs the chain without one of its executors.
+  class keeper {
+   public:
+    explicit keeper(home& h) noexcept {
+      if (h.where().serialised_by() == affinity::context) return;  // no other thread
+      kept_ = &h;
+      h.acquire();
+    }
+    keeper(const keeper&) = delete;
+    ~keeper() {
+      if (kept_) kept_->release();
+    }
+
+   private:
+    home* kept_ = nullptr;
+  };
+
+  /// The chain is going, and its own executors with it.
+  void count_own_no_more() noexcept {
+    own_references_.store(none_own, std::memory_order_relaxed);
+  }
   bool only_own_references() const noexcept {
-    return references_.load(std::memory_order_acquire) == own_references_;
+    return references_.load(std::memory_order_acquire) ==
+           own_references_.load(std::memory_order_relaxed);
   }
   asio::any_io_executor forget_target() noexcept {
     where_.forget();
@@ -93,6 +118,8 @@ class home {
   /// No executor is left but the chain's own: if it is parked, its target can be let go. From any
   /// thread.
   virtual void unused() noexcept = 0;
+  /// Counts those who are about to call `unused`, while the chain must not go.
+  virtual sync::atomic<unsigned>& pins() noexcept = 0;
 
  private:
   friend class home_executor;
@@ -133,20 +160,18 @@ class home {
 
   void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept {
-    const bool has_target = !where_.is_context();  // before another thread may move the chain
-    const int left = references_.fetch_sub(1, std::memory_order_acq_rel) - 1;
-    if (left == 0) {
-      delete this;
-    } else if (left == own_references_ && has_target) {
-      unused();
-    }
+    // Asked before another thread may move the chain.
+    if (!where_.is_context()) return release_with_target();
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
+  void release_with_target() noexcept;
 
   cancellation_scope* scope_ = nullptr;
   asio::any_io_executor target_;
   place where_;
   sync::atomic<int> references_{0};
-  int own_references_ = 0;  // those that the parked chain itself holds
+  static constexpr int none_own = -1;
+  sync::atomic<int> own_references_{none_own};  // those that the parked chain itself holds
   sync::atomic<std::uint32_t> job_{0};
   sync::atomic<std::uint32_t> turn_{1};
   keyed_count begun_;    // by turn: operations begun at home

@@ -17,7 +17,6 @@
 #include <holdfast/detail/service_cache.hpp>
 #include <holdfast/detail/sync.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <type_traits>
 #include <variant>
@@ -29,6 +28,7 @@ template <class U>
 using value_of = std::conditional_t<std::is_void_v<U>, std::monostate, U>;
 
 class runner_base;
+class parked_runners;
 
 /// Where an attempt on a chain of its own leaves its outcome, in the frame that waits for it.
 struct sink_base {
@@ -71,8 +71,8 @@ class runner_base : public home, private deadline_alarm {
   void keep(std::shared_ptr<void> alive) { keep_alive_ = std::move(alive); }
 
  protected:
-  runner_base()
-      : context(where()), chain_(*this, &on_told), link_(*this, &on_outer) {
+  explicit runner_base(parked_runners& pool)
+      : context(where()), chain_(*this, &on_told), link_(*this, &on_outer), pool_(pool) {
     serve(context.scope());
   }
   ~runner_base() override { deadline_alarm::stop(); }
@@ -114,9 +114,10 @@ class runner_base : public home, private deadline_alarm {
   /// Forgets the place for the outcome: the operation has gone.
   virtual void abandon_sink() noexcept = 0;
   /// Returns the runner to its pool: from here on another operation may own it.
-  virtual void recycle() noexcept = 0;
+  void recycle() noexcept;
 
  private:
+  friend class parked_runners;
   enum class phase : std::uint8_t { parked, running, left };
 
   struct listener : scope_listener {
@@ -130,6 +131,8 @@ class runner_base : public home, private deadline_alarm {
   const place& place_of_alarm() const noexcept override { return where(); }
   void ring() noexcept override;
   void turn_over() noexcept override;
+  void unused() noexcept override;
+  sync::atomic<unsigned>& pins() noexcept override;
 
   void deliver();
   void dropped() noexcept;
@@ -157,6 +160,55 @@ class runner_base : public home, private deadline_alarm {
   time_point armed_for_ = never;
   std::uint8_t kept_ = 0;  // types of cancellation that the chain has yet to hear
   phase phase_ = phase::parked;
+
+  parked_runners& pool_;
+  runner_base* next_free_ = nullptr;
+  bool is_free_ = false;  // under the pool's lock
+};
+
+/// The parked runners of one type and context. Those that nobody has needed for a while are given
+/// up, some at a time, so that a burst leaves nothing behind for good.
+///
+/// Thread safety: safe.
+class parked_runners : private timer_entry {
+ public:
+  explicit parked_runners(time_service& time) noexcept
+      : timer_entry(&on_timer, &on_shutdown), time_(time) {}
+
+  void give_back(runner_base& r) noexcept;
+  /// A parked chain keeps no strand, nor any executor of the user's.
+  void let_go_of_target(runner_base& r) noexcept;
+
+  unsigned count() const noexcept;
+
+  /// Gives up some of those that were not needed since the last time, and returns when to do so
+  /// again: `zero` if there are so few now that they stay.
+  duration give_up_unneeded() noexcept;
+
+  /// See `home::pins`.
+  sync::atomic<unsigned>& pins() noexcept { return pins_; }
+
+ protected:
+  ~parked_runners() = default;
+  /// One that is at that place now; null if there is none.
+  runner_base* take(const place& where);
+  void end() noexcept;
+
+ private:
+  static void on_timer(timer_entry& timer) noexcept;
+  static void on_shutdown(timer_entry&) noexcept {}
+  template <class Condition>
+  runner_base* pop_if(Condition may_go) noexcept;
+  void removed(runner_base& r) noexcept;
+  void watch(duration from_now) noexcept;
+
+  time_service& time_;
+  mutable sync::short_mutex mutex_;
+  runner_base* free_ = nullptr;
+  unsigned count_ = 0;
+  unsigned least_ = 0;     // the fewest since they were last looked at
+  bool watched_ = false;   // the timer is armed, or about to be
+  sync::atomic<unsigned> pins_{0};
 };
 
 template <class U>
@@ -188,7 +240,7 @@ class runner final : public runner_base {
  private:
   friend class runner_pool<U>;
 
-  explicit runner(runner_pool<U>& pool) : pool_(pool) {}
+  explicit runner(parked_runners& pool) : runner_base(pool) {}
 
   asio::awaitable<void> run() {
     const drop_waiter_with_chain guard{*this};
@@ -226,79 +278,35 @@ class runner final : public runner_base {
   }
 
   void abandon_sink() noexcept override { typed_sink_ = nullptr; }
-  void recycle() noexcept override { pool_.give_back(*this); }
-  void unused() noexcept override { pool_.let_go_of_target(*this); }
 
-  runner_pool<U>& pool_;
   std::optional<asio::awaitable<U>> attempt_;
   attempt_sink<U>* typed_sink_ = nullptr;
-  runner* next_free_ = nullptr;
-  bool is_free_ = false;  // under the pool's lock
 };
 
-/// Parked runners of one type, on one execution context.
+/// Makes runners of one type, on one execution context, where none is parked.
 template <class U>
-class runner_pool final : public asio::execution_context::service {
+class runner_pool final : public asio::execution_context::service, public parked_runners {
  public:
   using key_type = runner_pool;
   static inline asio::execution_context::id id;
 
-  explicit runner_pool(asio::execution_context& context) : service(context) {}
+  explicit runner_pool(asio::execution_context& context)
+      : service(context), parked_runners(time_service::of(context)) {}
   ~runner_pool() { service_epoch.fetch_add(1, std::memory_order_relaxed); }
+
+  static runner_pool& of(asio::execution_context& context) {
+    return service_cache<runner_pool>::get(context);
+  }
 
   /// A runner at that place.
   static runner<U>& acquire(const place& where) {
-    return service_cache<runner_pool>::get(where.time().context()).take(where);
-  }
-
-  void give_back(runner<U>& r) noexcept {
-    const bool has_target = !r.where().is_context();
-    {
-      const std::lock_guard lock(mutex_);
-      r.next_free_ = free_;
-      r.is_free_ = true;
-      free_ = &r;
-    }
-    if (has_target) let_go_of_target(r);
-  }
-
-  /// A parked chain keeps no strand, nor any executor of the user's.
-  void let_go_of_target(runner<U>& r) noexcept {
-    asio::any_io_executor last;  // destroyed without the lock
-    const std::lock_guard lock(mutex_);
-    if (r.is_free_ && r.only_own_references()) last = r.forget_target();
+    auto& pool = of(where.time().context());
+    runner_base* const parked = pool.take(where);
+    return parked ? static_cast<runner<U>&>(*parked) : pool.make(where);
   }
 
  private:
-  // How many are looked at for one that can move to another place.
-  static constexpr int looks = 8;
-
-  void shutdown() noexcept override {
-    // Outside the lock: what is dropped may run destructors of users' objects.
-    while (runner<U>* const r = pop()) r->dismiss();
-  }
-
-  runner<U>* pop() noexcept {
-    const std::lock_guard lock(mutex_);
-    if (!free_) return nullptr;
-    free_->is_free_ = false;
-    return std::exchange(free_, free_->next_free_);
-  }
-
-  runner<U>& take(const place& where) {
-    {
-      const std::lock_guard lock(mutex_);
-      runner<U>** at = &free_;
-      for (int i = 0; i < looks && *at; ++i, at = &(*at)->next_free_) {
-        runner<U>& r = **at;
-        if (!r.move_to(where)) continue;
-        *at = r.next_free_;
-        r.is_free_ = false;
-        return r;
-      }
-    }
-    return make(where);
-  }
+  void shutdown() noexcept override { end(); }
 
   runner<U>& make(const place& where) {
     auto* const r = new runner<U>(*this);
@@ -307,9 +315,6 @@ class runner_pool final : public asio::execution_context::service {
     r->spawn(r->run());
     return *r;
   }
-
-  sync::short_mutex mutex_;
-  runner<U>* free_ = nullptr;
 };
 
 }  // namespace holdfast::detail
