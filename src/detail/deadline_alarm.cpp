@@ -89,16 +89,16 @@ class deadline_alarm::block : public timer_entry {
   bool posted_ = false;  // claimed, and the function has not been destroyed yet
 };
 
-void deadline_alarm::start(time_point when) {
+void deadline_alarm::start(time_point at) {
   stop();
   const place& where = place_of_alarm();
   if (where.serialised_by() == affinity::strand) {
     static_assert(sizeof(block) <= 192);
     auto b = std::make_unique<block>(*this, where.executor());
-    where.time().arm(*b, when);
+    where.time().arm(*b, at);
     block_ = b.release();
   } else {
-    where.time().arm(*this, when);
+    where.time().arm(*this, at);
   }
   armed_ = true;
 }

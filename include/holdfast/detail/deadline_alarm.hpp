@@ -20,7 +20,7 @@ class deadline_alarm : private timer_entry {
   deadline_alarm() noexcept : timer_entry(&on_timer, &on_shutdown, &on_claim) {}
 
   /// Arms an alarm that is not armed. May throw; nothing is armed then.
-  void start(time_point when);
+  void start(time_point at);
 
   /// Disarms: `claim_ring` is not called any more, and is not being called.
   void stop() noexcept {
