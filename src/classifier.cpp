@@ -3,32 +3,14 @@
 #include <boost/system/errc.hpp>
 #include <holdfast/classifier.hpp>
 #include <holdfast/detail/first_exception.hpp>
-#include <stdexcept>
 
 namespace holdfast {
 
 namespace {
 
 bool is_bad_input(const failure& f) {
-  if (f.code() == boost::system::errc::invalid_argument ||
-      f.code() == boost::system::errc::argument_out_of_domain) {
-    return true;
-  }
-  if (f.code() != errc::exception || !f.exception()) return false;
-  const std::exception_ptr first = detail::first_exception(f.exception());
-  try {
-    std::rethrow_exception(first ? first : f.exception());
-  } catch (const std::invalid_argument&) {
-    return true;
-  } catch (const std::out_of_range&) {
-    return true;
-  } catch (const std::domain_error&) {
-    return true;
-  } catch (const std::length_error&) {
-    return true;
-  } catch (...) {
-    return false;
-  }
+  return f.code() == boost::system::errc::invalid_argument ||
+         f.code() == boost::system::errc::argument_out_of_domain;
 }
 
 }  // namespace

@@ -57,10 +57,22 @@ boost::system::error_code code_of(const std::exception_ptr& exception) noexcept 
   }
 }
 
+/// What was said where it was thrown, and the code's own message: `what()` adds the line of Asio's
+/// that threw it, with the signature of a template.
+std::string without_location(const boost::system::system_error& e) {
+  const std::string_view what = e.what();
+  const std::string located = e.code().what();
+  const auto said = what.ends_with(located) ? what.substr(0, what.size() - located.size())
+                                            : std::string_view();
+  return std::string(said) + e.code().message();
+}
+
 std::string what_of(const std::exception_ptr& exception) {
   const std::exception_ptr first = detail::first_exception(exception);
   try {
     std::rethrow_exception(first ? first : exception);
+  } catch (const boost::system::system_error& e) {
+    return without_location(e);
   } catch (const std::exception& e) {
     return e.what();
   } catch (...) {
@@ -192,7 +204,7 @@ std::string failure::message() const {
   }
   if (attempts() > 1) text += fmt::format(" (after {} attempts)", attempts());
   if (const auto after = retry_after()) {
-    text += fmt::format(", retry after {}", detail::format_duration(*after));
+    text += fmt::format(", retry after {}", detail::readable_duration(*after));
   }
   return text;
 }

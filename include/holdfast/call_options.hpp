@@ -33,9 +33,18 @@ enum class operation_role : std::uint8_t {
 class tag_set {
  public:
   tag_set() = default;
-  tag_set(std::initializer_list<std::pair<std::string, std::string>> tags) : tags_(tags) {}
+  tag_set(std::initializer_list<std::pair<std::string, std::string>> tags) {
+    for (const auto& [key, value] : tags) set(key, value);
+  }
 
+  /// Sets the value of the key, in place of one that it has.
   void set(std::string key, std::string value) {
+    for (auto& [k, v] : tags_) {
+      if (k == key) {
+        v = std::move(value);
+        return;
+      }
+    }
     tags_.emplace_back(std::move(key), std::move(value));
   }
 

@@ -53,6 +53,8 @@ struct cache_core::entry {
   kept_ptr item;  // linked into the order of use while there is one
   time_point refresh_at{};
   time_point fresh_until{};
+  time_point refresh_not_before = time_point::min();
+  unsigned failed_refreshes = 0;  // in a row
   std::size_t weight = 0;
   std::shared_ptr<detail::flight> flight;
   entry* newer = nullptr;
@@ -141,12 +143,24 @@ struct alignas(64) cache_core::part {
     counts.weight += e.weight;
     ++counts.stored;
     e.fresh_until = saturating_add(now, lasts);
+    e.failed_refreshes = 0;
+    e.refresh_not_before = time_point::min();
     e.refresh_at =
         rules.refresh_ahead > 0 && !e.item->is_failure()
             ? saturating_add(now, share_of(lasts, rules.refresh_ahead))
             : e.fresh_until;
     shrink(dead);
     return true;
+  }
+
+  /// Puts the next refresh off, as a failed one does: also from its beginning, since one whose leader
+  /// goes does not say when.
+  void put_off_refresh(entry& e, time_point now) const noexcept {
+    duration wait = rules.failed_refresh_wait;
+    for (unsigned n = 1; n < e.failed_refreshes && wait < rules.max_failed_refresh_wait; ++n) {
+      wait = wait < rules.max_failed_refresh_wait / 2 ? 2 * wait : rules.max_failed_refresh_wait;
+    }
+    if (wait > duration::zero()) e.refresh_not_before = saturating_add(now, wait);
   }
 
   /// Whether the answer may stand in for a failure.
@@ -212,12 +226,14 @@ cache_core::found cache_core::ask(std::string_view text, time_point now, cache_a
     }
     if (e->is_value() &&
         now < saturating_add(e->fresh_until, p.rules.stale_while_revalidate)) {
-      if (!in_the_air) {
+      const bool refresh = !in_the_air && now >= e->refresh_not_before;
+      if (refresh) {
         answer.flight = e->flight = std::make_shared<detail::flight>(text, key.hash);
+        p.put_off_refresh(*e, now);
         ++p.counts.refreshes;
       }
       p.give(*e, now, answer);
-      return in_the_air ? found::hit : found::refresh;
+      return refresh ? found::refresh : found::hit;
     }
   }
   if (in_the_air) {
@@ -269,6 +285,10 @@ cache_answer cache_core::land(flight& f, cache_landing landing, time_point now,
     const bool concerned = e && e->flight.get() == &f;
     if (concerned) ended = std::move(e->flight);
     const bool failed = !is_answer(outcome->judged());
+    if (concerned && failed && e->item) {
+      ++e->failed_refreshes;
+      p.put_off_refresh(*e, now);
+    }
     if (concerned && failed && outcome->judged() != verdict::request_fault &&
         p.stands_in(*e, now)) {
       p.give(*e, now, stand_in);

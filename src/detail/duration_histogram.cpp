@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <holdfast/detail/duration_histogram.hpp>
+#include <holdfast/detail/share.hpp>
 
 namespace holdfast::detail {
 
@@ -41,8 +41,7 @@ std::uint64_t duration_histogram::count() const noexcept {
 duration duration_histogram::quantile(double q) const noexcept {
   const std::uint64_t n = count();
   if (n == 0) return duration::zero();
-  const auto rank = std::max<std::uint64_t>(
-      static_cast<std::uint64_t>(std::ceil(q * static_cast<double>(n))), 1);
+  const std::uint64_t rank = least_part(q, n);
   std::uint64_t seen = 0;
   for (std::size_t i = 0; i < size; ++i) {
     seen += buckets_[i].load(std::memory_order_relaxed);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <holdfast/detail/half_open_probes.hpp>
+#include <holdfast/detail/share.hpp>
 
 namespace holdfast::detail {
 
@@ -34,8 +35,7 @@ trial_result half_open_probes::count(const circuit_breaker_options& o, bool bad)
   // As soon as the bad ones are enough for all that are to be judged, the rest need not be waited
   // for.
   const unsigned ended = std::max(good_ + bad_, o.half_open_calls);
-  if (bad_ > 0 &&
-      static_cast<double>(bad_) >= o.half_open_failure_rate * static_cast<double>(ended)) {
+  if (bad_ > 0 && reaches(bad_, ended, o.half_open_failure_rate)) {
     return trial_result::failed;
   }
   return good_ + bad_ >= o.half_open_calls ? trial_result::passed : trial_result::undecided;

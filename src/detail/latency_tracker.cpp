@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <cmath>
 #include <holdfast/detail/latency_tracker.hpp>
+#include <holdfast/detail/share.hpp>
 
 namespace holdfast::detail {
 
@@ -36,8 +36,7 @@ std::optional<duration> latency_tracker::quantile(double q, std::uint64_t minimu
   std::uint64_t total = 0;
   for (std::size_t b = 0; b < buckets; ++b) total += count(b);
   if (total == 0 || total < minimum) return {};
-  const auto rank = std::max<std::uint64_t>(
-      static_cast<std::uint64_t>(std::ceil(q * static_cast<double>(total))), 1);
+  const std::uint64_t rank = least_part(q, total);
   std::uint64_t below = 0;
   std::size_t b = 0;
   // Not beyond the last one: another thread may have cleared a half since the sum.

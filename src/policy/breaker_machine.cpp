@@ -22,12 +22,16 @@ bool breaker_machine<Store>::try_enter_slow(breaker_permit& permit, std::uint64_
     case breaker_state::isolated:
       this->count_refusal();
       return false;
-    case breaker_state::open:
-      if (now.time_since_epoch().count() < open_until_.load(std::memory_order_relaxed)) {
+    case breaker_state::open: {
+      const time_point until{duration(open_until_.load(std::memory_order_relaxed))};
+      // Who has waited as long as the hint said must not be refused because the cheap clock is behind.
+      if (now < until && clock && until - now <= 4 * clock->resolution()) now = clock->precise_now();
+      if (now < until) {
         this->count_refusal();
         return false;
       }
       break;
+    }
     case breaker_state::half_open:
     case breaker_state::recovering: break;
   }

@@ -9,6 +9,7 @@
 #include <holdfast/detail/failure_window.hpp>
 #include <holdfast/detail/format.hpp>
 #include <holdfast/detail/option_faults.hpp>
+#include <holdfast/detail/share.hpp>
 
 namespace holdfast {
 
@@ -157,8 +158,7 @@ breaker_window breaker_rules::view(const window_counts& counts, std::uint64_t ha
 std::optional<breaker_cause> breaker_rules::broken(const breaker_window& w) {
   const auto reached = [&w](const sync::atomic<double>& rate, std::uint64_t count) {
     const double limit = rate.load(std::memory_order_relaxed);
-    return limit > 0.0 && count > 0 &&
-           static_cast<double>(count) >= limit * static_cast<double>(w.calls);
+    return limit > 0.0 && count > 0 && reaches(count, w.calls, limit);
   };
   const bool union_rate = slow_is_bad_.load(std::memory_order_relaxed);
   if (reached(failure_rate_, union_rate ? w.bad : w.failed)) return breaker_cause::failure_rate;

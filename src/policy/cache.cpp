@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <holdfast/detail/cache_layer.hpp>
 #include <holdfast/detail/format.hpp>
 #include <holdfast/detail/option_faults.hpp>
@@ -17,6 +18,9 @@ void check_cache_options(std::string_view name, const cache_rules& rules, durati
   faults.at_least("stale_if_error", rules.stale_if_error, duration::zero());
   faults.between("refresh_ahead", rules.refresh_ahead, 0, 1);
   faults.at_least("refresh_timeout", refresh_timeout, duration(1));
+  faults.at_least("failed_refresh_wait", rules.failed_refresh_wait, duration::zero());
+  faults.at_least("max_failed_refresh_wait", rules.max_failed_refresh_wait,
+                  std::max(rules.failed_refresh_wait, duration::zero()));
   faults.at_least("negative_ttl", rules.negative_ttl, duration::zero());
   if (rules.max_weight != 0 && !weighs) {
     faults.add("max_weight", fmt::format("{}", rules.max_weight), "needs a weight function");
@@ -46,6 +50,11 @@ void describe_cache(std::string& out, std::string_view name, const cache_rules& 
   }
   if (rules.refresh_ahead > 0 || rules.stale_while_revalidate > duration::zero()) {
     out += fmt::format(", a refresh may take {}", format_duration(refresh_timeout));
+    if (rules.failed_refresh_wait > duration::zero()) {
+      out += fmt::format(" and is put off for {} to {} if it fails",
+                         format_duration(rules.failed_refresh_wait),
+                         format_duration(rules.max_failed_refresh_wait));
+    }
   }
   if (rules.negative_ttl > duration::zero()) {
     out += fmt::format(", failures for {}", format_duration(rules.negative_ttl));

@@ -70,14 +70,15 @@ step retry_layer::consider(frame& f, operation& op, verdict v) const {
 bool retry_layer::repeat(frame& f, operation& op) const {
   duration delay = next_delay(options_.wait, f.attempt, f.delay, op.random());
   f.delay = delay;
+  const time_point last = last_start(f, op);
   const duration hint = op.retry_after;
   if (options_.honour_retry_after && hint >= duration::zero()) {
     if (hint > options_.max_retry_after) return false;
-    delay = std::max(delay, after_hint(hint, op));
+    delay = std::max(delay, after_hint(hint, op, last));
   }
   const time_point next = saturating_add(op.now(), delay);
   // The budget is asked last: what is taken is meant.
-  if (!in_time(f, op, next) || !budget_.reserve(op)) return false;
+  if (next > last || !budget_.reserve(op)) return false;
   op.wait_until = next;
   ++f.attempt;
   op.expect_attempt();
@@ -97,34 +98,42 @@ bool retry_layer::wait_for_circuit(frame& f, operation& op) const {
   } else {
     return false;
   }
+  const time_point last =
+      std::min(last_start(f, op), saturating_add(f.started, options_.wait_for_circuit));
   duration delay;
   if (hint > duration::zero()) {
-    delay = after_hint(hint, op);
+    delay = after_hint(hint, op, last);
   } else {
     // Half-open with every probe taken: nobody knows for how long. Never a hot loop.
     constexpr duration least = std::chrono::milliseconds(10);
     delay = std::max(next_delay(options_.wait, f.attempt, f.delay, op.random()), least);
   }
   const time_point next = saturating_add(op.now(), delay);
-  if (!in_time(f, op, next) || next - f.started > options_.wait_for_circuit) return false;
+  if (next > last) return false;
   op.wait_until = next;
   op.expect_attempt();
   return true;
 }
 
-/// Never before the time asked for, and never all at that time.
-duration retry_layer::after_hint(duration hint, operation& op) const {
+/// Never before the time asked for, and never all at that time; but not so much later that it would
+/// be past `last`, if there is room before.
+duration retry_layer::after_hint(duration hint, operation& op, time_point last) const {
   duration spread = duration::zero();
   if (options_.wait.jitter != jitter::none) {
-    spread = uniform(duration::zero(), std::max(options_.wait.base, hint / 8), op.random());
+    const duration most = std::max(options_.wait.base, hint / 8);
+    const duration room = last - saturating_add(op.now(), hint);
+    spread = uniform(duration::zero(), room < duration::zero() ? most : std::min(most, room),
+                     op.random());
   }
   // A user may have lifted the bound on hints: their sum must not overflow into no wait at all.
   return hint < duration::max() - spread ? hint + spread : duration::max();
 }
 
-bool retry_layer::in_time(const frame& f, const operation& op, time_point next) const noexcept {
-  if (next >= op.limit.at) return false;
-  return options_.max_elapsed == duration::zero() || next - f.started <= options_.max_elapsed;
+/// The last time at which another attempt may begin.
+time_point retry_layer::last_start(const frame& f, const operation& op) const noexcept {
+  const time_point before_deadline = saturating_add(op.limit.at, duration(-1));
+  if (options_.max_elapsed == duration::zero()) return before_deadline;
+  return std::min(before_deadline, saturating_add(f.started, options_.max_elapsed));
 }
 
 void retry_layer::describe(std::string& out) const {

@@ -94,7 +94,8 @@ TEST_CASE("adaptive limit: counts good answers and drops, and nothing else") {
   SECTION("the caller's own mistakes") {
     const auto wrong = [](hf::call_context& ctx) -> asio::awaitable<int> {
       co_await hf::sleep_for(1ms, ctx.token());
-      throw std::invalid_argument("no such model");
+      throw boost::system::system_error(
+          make_error_code(boost::system::errc::invalid_argument));
     };
     s.play(many(pipe, wrong, 500));
     CHECK(limit.snapshot().windows == 0);

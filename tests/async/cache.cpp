@@ -329,6 +329,45 @@ TEST_CASE("refresh ahead: what is often asked for never expires", "[cache]") {
   CHECK(cache.snapshot().stale_hits == 0);
 }
 
+TEST_CASE("refreshes that fail are put off, the longer the more of them fail", "[cache]") {
+  stage s;
+  service gpt;
+  answers cache({.ttl = 10s,
+                 .ttl_jitter = 0,
+                 .stale_while_revalidate = 10min,
+                 .failed_refresh_wait = 1s,
+                 .max_failed_refresh_wait = 5s});
+  const auto guard = hf::pipeline().with(cache);
+  const auto asked_for = [&](hf::duration d) -> asio::awaitable<int> {
+    const int before = gpt.calls;
+    outcome o;
+    for (const auto end = s.time.now() + d; s.time.now() < end;) {
+      co_await ask_once(guard, gpt.call(), "q", o, s);
+      CHECK(o.result->has_value());
+      co_await hf::sleep_for(1ms);
+    }
+    co_return gpt.calls - before;
+  };
+  s.play([&]() -> asio::awaitable<void> {
+    outcome o;
+    co_await ask_once(guard, gpt.call(), "q", o, s);
+    co_await hf::sleep_for(10s);
+    gpt.fails = true;
+    int calls = co_await asked_for(1s);
+    CHECK(calls == 1);
+    calls = co_await asked_for(1min);  // 1, 2, 4, 5, 5, ... seconds apart, and the calls themselves
+    CHECK(calls >= 9);
+    CHECK(calls <= 14);
+    gpt.fails = false;
+    calls = co_await asked_for(8s);  // the first one succeeds
+    CHECK(calls == 1);
+    co_await hf::sleep_for(10s);
+    gpt.fails = true;
+    calls = co_await asked_for(2500ms);  // begins anew
+    CHECK(calls == 2);
+  });
+}
+
 TEST_CASE("stale if error: the leader, its followers, and who runs out of time get the old answer",
           "[cache]") {
   stage s;
@@ -555,7 +594,7 @@ TEST_CASE("a cache prints itself with every option", "[cache]") {
       hf::pipeline().with(cache).describe() ==
       "cache 'answers': at most 500 answers of a weight of 1000000, fresh for 60s less up to 10%, "
       "fetched again from 80% of it, stale while revalidating for 30s, stale on errors for 3600s, "
-      "a refresh may take 5s, failures for 2s, a predicate chooses what is kept, a function makes "
+      "a refresh may take 5s and is put off for 1s to 60s if it fails, failures for 2s, a predicate chooses what is kept, a function makes "
       "the keys\n");
   CHECK(hf::pipeline().with(answers({.ttl = 0s})).describe() ==
         "cache '': at most 1000 answers, none kept, calls at the same time share one\n");
@@ -578,9 +617,11 @@ TEST_CASE("a cache names every option out of range", "[cache]") {
                    .stale_if_error = -1s,
                    .refresh_ahead = -1,
                    .refresh_timeout = 0s,
+                   .failed_refresh_wait = -1s,
+                   .max_failed_refresh_wait = -1s,
                    .negative_ttl = -1s});
     FAIL("no exception");
   } catch (const hf::invalid_options& e) {
-    CHECK(e.faults().size() == 9);
+    CHECK(e.faults().size() == 11);
   }
 }

@@ -266,6 +266,27 @@ TEST_CASE("run() returns when the call was left by a detaching timeout and has e
   CHECK(late);
 }
 
+TEST_CASE("breaker: who waits as long as the circuit is open is let through (real time)") {
+  asio::io_context ctx{1};
+  int served = 0;
+  const auto scene = [&]() -> asio::awaitable<void> {
+    hf::circuit_breaker breaker{{.consecutive_failures = 1, .open_for = 20ms}};
+    const auto guard = hf::pipeline().with(breaker);
+    const auto fails = []() -> asio::awaitable<int> { throw std::runtime_error("down"); co_return 0; };
+    const auto works = []() -> asio::awaitable<int> { co_return 1; };
+    for (int i = 0; i < 10; ++i) {
+      breaker.reset();
+      auto r = co_await guard(fails);
+      co_await hf::sleep_for(20ms);
+      r = co_await guard(works);
+      if (r.has_value()) ++served;
+    }
+  };
+  asio::co_spawn(ctx, scene, asio::detached);
+  ctx.run();
+  CHECK(served == 10);
+}
+
 TEST_CASE("sleep_for: sleeps, never shorter, and is cancelled by every type (real time)") {
   asio::io_context ctx{1};
   const auto sleeps = [&]() -> asio::awaitable<void> {

@@ -103,6 +103,26 @@ TEST_CASE("retry: after a hint the calls come back over an eighth of it", "[retr
   CHECK(std::ranges::max(delays) <= 90s);
 }
 
+TEST_CASE("retry: the jitter of a hint is cut to the time that is left", "[retry]") {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    INFO(seed);
+    stage s(seed);
+    failing call(s);
+    call.why.with_retry_after(4s);
+    play(s, call, {.max_attempts = 2, .wait = {.base = 1s}}, {.deadline = s.time.now() + 4200ms});
+    REQUIRE(call.times.size() == 2);
+    CHECK(call.times[1] >= 4s);
+    CHECK(call.times[1] < 4200ms);
+
+    failing elapsed(s);
+    elapsed.why.with_retry_after(4s);
+    const auto start = s.elapsed();
+    play(s, elapsed, {.max_attempts = 2, .max_elapsed = 4s, .wait = {.base = 1s}});
+    REQUIRE(elapsed.times.size() == 2);
+    CHECK(elapsed.times[1] - start == 4s);
+  }
+}
+
 TEST_CASE("retry: each link of a chain begins with the first attempt", "[retry]") {
   stage s;
   std::vector<unsigned> seen;

@@ -147,7 +147,7 @@ TEST_CASE("tokens: failures take them, successes bring them back, through a pipe
   const auto pipe =
       hf::pipeline().with(hf::retry{.max_attempts = 3, .wait = every_second, .budget = budget});
   const auto bad_request = []() -> awaitable<int> {
-    throw std::invalid_argument("the caller's own fault");
+    throw boost::system::system_error(make_error_code(boost::system::errc::invalid_argument));
     co_return 0;
   };
   s.play([&]() -> awaitable<void> {

@@ -59,13 +59,13 @@ TEST_CASE("fallback: a function may ask why it is needed") {
 TEST_CASE("fallback: not for faults of the request") {
   in_virtual_time([](auto&) -> asio::awaitable<void> {
     const auto bad_input = []() -> asio::awaitable<std::string> {
-      throw std::invalid_argument("no question");
+      throw boost::system::system_error(asio::error::invalid_argument, "no question");
       co_return "";
     };
     const auto guard = hf::pipeline().fallback("another answer"s);
     hf::result<std::string> answer = co_await guard(bad_input);
     CHECK(answer.has_error());
-    CHECK_THROWS_AS(answer.value(), std::invalid_argument);
+    CHECK(answer.error().code() == asio::error::invalid_argument);
 
     const auto eager = hf::pipeline().fallback("another answer"s, {.on_request_fault = true});
     answer = co_await eager(bad_input);
@@ -120,6 +120,36 @@ TEST_CASE("fallback: where every link fails, the failure that says most is retur
     // Not the refusal of the second link: the first one's own failure says more.
     CHECK(answer.error().code() == asio::error::connection_refused);
     // [/all_fail]
+  });
+}
+
+TEST_CASE("fallback: an outage says more than a fault of the request, that more than a refusal") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    const auto wrong = []() -> asio::awaitable<std::string> {
+      throw boost::system::system_error(asio::error::invalid_argument);
+      co_return "";
+    };
+    hf::circuit_breaker isolated{{.name = "backup"}};
+    isolated.isolate();
+    const auto refused = hf::resilient(down).with(isolated);
+
+    // The last link is asked although the one before it found a fault of the request.
+    bool asked = false;
+    const auto last = [&asked] {
+      asked = true;
+      return down();
+    };
+    hf::result<std::string> r = co_await hf::pipeline().fallback(wrong).fallback(last)(down);
+    CHECK(r.error().code() == asio::error::connection_refused);
+    CHECK(asked);
+    r = co_await hf::pipeline().fallback(wrong)(down);
+    CHECK(r.error().code() == asio::error::connection_refused);
+    r = co_await hf::pipeline().fallback(down, {.on_request_fault = true})(wrong);
+    CHECK(r.error().code() == asio::error::connection_refused);
+    r = co_await hf::pipeline().fallback(refused, {.on_request_fault = true})(wrong);
+    CHECK(r.error().code() == asio::error::invalid_argument);
+    r = co_await hf::pipeline().with(isolated).fallback(wrong)(down);
+    CHECK(r.error().code() == asio::error::invalid_argument);
   });
 }
 

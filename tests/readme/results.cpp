@@ -155,7 +155,7 @@ TEST_CASE("results: one classifier decides what an outcome means") {
 TEST_CASE("results: the classifiers that come with the library") {
   in_virtual_time([](hf::testing::virtual_time& time) -> asio::awaitable<void> {
     const auto bad_input = []() -> asio::awaitable<int> {
-      throw std::invalid_argument("no question");
+      throw boost::system::system_error(asio::error::invalid_argument, "no question");
       co_return 0;
     };
     const auto quota = []() -> asio::awaitable<int> {

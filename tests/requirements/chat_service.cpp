@@ -38,7 +38,8 @@ struct provider {
       case mood::healthy: co_return "answer of " + name;
       case mood::failing: throw provider_error(500);
       case mood::refusing: throw boost::system::system_error(asio::error::connection_refused);
-      case mood::bad_request: throw std::invalid_argument("prompt too long");
+      case mood::bad_request:
+        throw boost::system::system_error(asio::error::invalid_argument, "prompt too long");
       case mood::hanging: co_await hf::sleep_for(60s, ctx.token()); break;
     }
     co_return "late answer of " + name;

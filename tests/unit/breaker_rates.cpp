@@ -36,6 +36,24 @@ TEST_CASE("rates: failed or slow is one rate by default", "[breaker]") {
   CHECK(log.causes() == std::vector{breaker_cause::failure_rate});
 }
 
+TEST_CASE("rates: a share that is reached exactly opens, as decimals are written", "[breaker]") {
+  for (const auto& [rate, bad] : {std::pair{0.55, 55u}, {0.07, 7u}, {0.14, 14u}, {0.28, 28u},
+                                  {0.29, 29u}, {0.56, 56u}, {0.57, 57u}, {0.58, 58u}}) {
+    INFO(rate);
+    breaker_core b({.consecutive_failures = 0, .failure_rate = rate, .minimum_calls = 100});
+    calls(100 - bad, b, verdict::success, at(0s));
+    calls(bad - 1, b, verdict::failure, at(0s));
+    CHECK(b.state() == breaker_state::closed);  // not yet 100 calls
+    CHECK(call(b, verdict::failure, at(0s)));
+    CHECK(b.state() == breaker_state::open);
+
+    breaker_core one_less({.consecutive_failures = 0, .failure_rate = rate, .minimum_calls = 100});
+    calls(101 - bad, one_less, verdict::success, at(0s));
+    calls(bad - 1, one_less, verdict::failure, at(0s));
+    CHECK(one_less.state() == breaker_state::closed);
+  }
+}
+
 TEST_CASE("rates: several rules at once, whichever is broken first", "[breaker]") {
   breaker_core b({.consecutive_failures = 4,
                   .failure_rate = 0.5,

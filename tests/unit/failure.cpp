@@ -2,6 +2,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <catch2/catch_all.hpp>
+#include <holdfast/call_options.hpp>
 #include <holdfast/failure.hpp>
 #include <holdfast/result.hpp>
 #include <holdfast/short_name.hpp>
@@ -88,13 +89,33 @@ TEST_CASE("the message says who, why, how often and until when", "[failure]") {
   CHECK(failure(std::make_exception_ptr(odd{1})).message() ==
         "an exception that is no std::exception");
   failure f(errc::circuit_open, hf::policy_kind::circuit_breaker, "gpt-4", 1500ms);
-  CHECK(f.message() == "circuit_breaker 'gpt-4': the circuit is open, retry after 1500ms");
+  CHECK(f.message() == "circuit_breaker 'gpt-4': the circuit is open, retry after 1.50 s");
   f.set_attempts(3);
   CHECK(f.message() ==
-        "circuit_breaker 'gpt-4': the circuit is open (after 3 attempts), retry after 1500ms");
+        "circuit_breaker 'gpt-4': the circuit is open (after 3 attempts), retry after 1.50 s");
   failure t(errc::attempt_timeout, hf::policy_kind::timeout, {});
   t.set_attempts(1);
   CHECK(t.message() == "timeout: the attempt timed out");
+}
+
+TEST_CASE("the message of a system_error is that of its code, in one line", "[failure]") {
+  const boost::system::error_code refused = boost::asio::error::connection_refused;
+  static constexpr boost::source_location here = BOOST_CURRENT_LOCATION;
+  const boost::system::error_code located(refused.value(), refused.category(), &here);
+  const auto said = [](const auto& e) { return failure(std::make_exception_ptr(e)).message(); };
+  CHECK(said(boost::system::system_error(located)) == refused.message());
+  CHECK(said(boost::system::system_error(located, "connect")) == "connect: " + refused.message());
+  CHECK(said(boost::system::system_error(refused)) == refused.message());
+}
+
+TEST_CASE("tags: the last value of a key is its value", "[options]") {
+  hf::tag_set tags{{"tenant", "a"}, {"route", "r"}, {"tenant", "b"}};
+  CHECK(tags.find("tenant") == "b");
+  tags.set("tenant", "c");
+  tags.set("route", "s");
+  CHECK(tags.find("tenant") == "c");
+  CHECK(tags.find("route") == "s");
+  CHECK(tags.find("request").empty());
 }
 
 TEST_CASE("a hint is kept, a negative one ignored", "[failure]") {

@@ -41,6 +41,8 @@ struct cache_rules {
   duration stale_while_revalidate = duration::zero();
   duration stale_if_error = duration::zero();
   double refresh_ahead = 0;
+  duration failed_refresh_wait = duration::zero();
+  duration max_failed_refresh_wait = duration::zero();
   duration negative_ttl = duration::zero();
 };
 

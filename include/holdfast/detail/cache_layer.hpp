@@ -312,6 +312,8 @@ cache_rules rules_of(const cache_options<Value>& o) noexcept {
           .stale_while_revalidate = o.stale_while_revalidate,
           .stale_if_error = o.stale_if_error,
           .refresh_ahead = o.refresh_ahead,
+          .failed_refresh_wait = o.failed_refresh_wait,
+          .max_failed_refresh_wait = o.max_failed_refresh_wait,
           .negative_ttl = o.negative_ttl};
 }
 

@@ -93,12 +93,20 @@ asio::awaitable<result<T>> start_link(const Stack& stack, std::size_t at, operat
   return std::move(*started);
 }
 
-/// Lets the link of the fallback layer `at` answer in place of `outcome`. It runs as an operation
-/// of its own within this one. A coroutine apart, so that calls that go well do not carry its
-/// frame.
+/// How much an outcome that is no answer says of what is wrong: an outage of the service most, then
+/// a fault of the request, and a refusal nothing.
+template <class T>
+int telling(const result<T>& outcome, verdict v) {
+  if (is_refused(outcome) || v == verdict::neutral) return 0;
+  return v == verdict::request_fault ? 1 : 2;
+}
+
+/// Lets the link of the fallback layer `at` answer in place of `outcome`, whose verdict is `last`. It
+/// runs as an operation of its own within this one. A coroutine apart, so that calls that go well do
+/// not carry its frame.
 template <class T, class Stack>
 asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation& op,
-                                   outcome_slot<T>& outcome) {
+                                   outcome_slot<T>& outcome, verdict last) {
   const time_point started = op.now();
   if (outcome->has_error()) outcome->assume_error().set_attempts(op.attempts_started);
   outcome_slot<T> answer;
@@ -108,12 +116,12 @@ asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation
     fail_with_current_exception(answer);
   }
   op.coroutine = co_await asio::this_coro::cancellation_state;
-  const verdict v = judge(stack.classifier, op, *answer);
+  verdict v = judge(stack.classifier, op, *answer);
   if (op.options.ledger) op.record_link(started, v, op.error);
-  // A refusal says less than a failure of the service itself.
-  if (answer->has_value() || op.caller_cancelled() || is_refused(*outcome) ||
-      !is_refused(*answer)) {
+  if (answer->has_value() || op.caller_cancelled() || telling(*answer, v) >= telling(*outcome, last)) {
     outcome.emplace(std::move(*answer));
+  } else {
+    v = last;
   }
   op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
   co_return v;
@@ -257,8 +265,8 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
         } else {
           op.start_edge_precisely();
           if constexpr (stack_type::template has<policy_kind::fallback>) {
-            if (op.begin_attempt()) {
-              v = co_await take_over<T>(*stack, at, op, outcome);
+            if (op.begin_link(v)) {
+              v = co_await take_over<T>(*stack, at, op, outcome, v);
               op.start_edge_precisely();
             }
           }

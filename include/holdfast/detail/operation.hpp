@@ -130,6 +130,14 @@ class operation final : public call_context, private deadline_alarm {
     return true;
   }
 
+  /// The same for a link, which takes over from an outcome with the verdict `v`.
+  bool begin_link(verdict& v) noexcept {
+    const verdict last = kept_verdict.value_or(v);
+    if (!begin_attempt()) return false;
+    v = last;
+    return true;
+  }
+
   /// Has the first wait of an attempt in the caller's chain arm its deadline.
   void arm_when_heard() noexcept {
     unarmed_ = timed();

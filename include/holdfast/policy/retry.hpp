@@ -105,8 +105,8 @@ class retry_layer {
   step consider(frame& f, operation& op, verdict v) const;
   bool repeat(frame& f, operation& op) const;
   bool wait_for_circuit(frame& f, operation& op) const;
-  duration after_hint(duration hint, operation& op) const;
-  bool in_time(const frame& f, const operation& op, time_point next) const noexcept;
+  duration after_hint(duration hint, operation& op, time_point last) const;
+  time_point last_start(const frame& f, const operation& op) const noexcept;
 
   retry options_;
   bool bounds_elapsed_;
