@@ -51,7 +51,8 @@ class waiting_operation {
       return std::move(handler)(error_of(wait_end::failed));
     }
     if (here) return arm(std::move(self));
-    resumption arms(self->executor_, [op = std::move(self)]() mutable { arm(std::move(op)); });
+    const asio::any_io_executor& on = self->executor_;  // before `self` is moved, in any order
+    resumption arms(on, [op = std::move(self)]() mutable { arm(std::move(op)); });
     arms.reserve(std::move(memory));
     arms.dispatch();
   }
