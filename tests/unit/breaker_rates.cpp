@@ -37,8 +37,8 @@ TEST_CASE("rates: failed or slow is one rate by default", "[breaker]") {
 }
 
 TEST_CASE("rates: a share that is reached exactly opens, as decimals are written", "[breaker]") {
-  for (const auto& [rate, bad] : {std::pair{0.55, 55u}, {0.07, 7u}, {0.14, 14u}, {0.28, 28u},
-                                  {0.29, 29u}, {0.56, 56u}, {0.57, 57u}, {0.58, 58u}}) {
+  for (const auto& [rate, bad] : {std::pair{0.55, 55}, {0.07, 7}, {0.14, 14}, {0.28, 28},
+                                  {0.29, 29}, {0.56, 56}, {0.57, 57}, {0.58, 58}}) {
     INFO(rate);
     breaker_core b({.consecutive_failures = 0, .failure_rate = rate, .minimum_calls = 100});
     calls(100 - bad, b, verdict::success, at(0s));
