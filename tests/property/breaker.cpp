@@ -143,7 +143,7 @@ struct model {
     const auto c = counts();
     if (c.total() < o.minimum_calls || c.bad() == 0) return false;
     const auto reached = [&](double rate, std::uint64_t n) {
-      return rate > 0 && n > 0 && static_cast<double>(n) >= rate * static_cast<double>(c.total());
+      return rate > 0 && n > 0 && static_cast<double>(n) / static_cast<double>(c.total()) >= rate;
     };
     return reached(o.failure_rate, o.slow_counts_as_failure ? c.bad() : c.all_failed()) ||
            reached(o.slow_rate, c.all_slow());
@@ -156,7 +156,9 @@ struct model {
       if (good_probes < o.successes_to_close) return;
     } else {
       const unsigned n = std::max(o.half_open_calls, good_probes + bad_probes);
-      if (bad_probes > 0 && bad_probes >= o.half_open_failure_rate * n) return open();
+      if (bad_probes > 0 && static_cast<double>(bad_probes) / n >= o.half_open_failure_rate) {
+        return open();
+      }
       if (good_probes + bad_probes < o.half_open_calls) return;
     }
     o.recovery ? begin_step(0) : change(breaker_state::closed);

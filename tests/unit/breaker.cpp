@@ -309,7 +309,7 @@ struct reference {
     if (o.failure_rate > 0) {
       const auto [total, failed] = counts(now);
       if (failed > 0 && total >= o.minimum_calls &&
-          static_cast<double>(failed) >= o.failure_rate * static_cast<double>(total)) {
+          static_cast<double>(failed) / static_cast<double>(total) >= o.failure_rate) {
         change(breaker_state::open, now);
       }
     }
