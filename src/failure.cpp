@@ -57,14 +57,12 @@ boost::system::error_code code_of(const std::exception_ptr& exception) noexcept 
   }
 }
 
-/// What was said where it was thrown, and the code's own message: `what()` adds the line of Asio's
-/// that threw it, with the signature of a template.
+/// `what()` without the source location that Asio's codes carry, which names a template's signature.
 std::string without_location(const boost::system::system_error& e) {
   const std::string_view what = e.what();
   const std::string located = e.code().what();
-  const auto said = what.ends_with(located) ? what.substr(0, what.size() - located.size())
-                                            : std::string_view();
-  return std::string(said) + e.code().message();
+  if (!what.ends_with(located)) return std::string(what);
+  return std::string(what.substr(0, what.size() - located.size())) + e.code().message();
 }
 
 std::string what_of(const std::exception_ptr& exception) {

@@ -168,7 +168,7 @@ struct model {
     const hf::recovery_step& s = o.recovery->steps[step];
     ++step_calls;
     step_bad += bad;
-    if (step_bad > 0 && step_bad >= s.failure_rate * std::max(step_calls, s.minimum_calls)) {
+    if (step_bad > 0 && static_cast<double>(step_bad) / std::max(step_calls, s.minimum_calls) >= s.failure_rate) {
       const bool back = o.recovery->failed_step == hf::recovery_ramp::on_failure::back_one_step;
       return step > 0 && back ? begin_step(step - 1) : open();
     }

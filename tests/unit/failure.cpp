@@ -106,6 +106,9 @@ TEST_CASE("the message of a system_error is that of its code, in one line", "[fa
   CHECK(said(boost::system::system_error(located)) == refused.message());
   CHECK(said(boost::system::system_error(located, "connect")) == "connect: " + refused.message());
   CHECK(said(boost::system::system_error(refused)) == refused.message());
+  // An exception with a text of its own keeps it.
+  CHECK(said(hf::error(failure(errc::circuit_open, hf::policy_kind::circuit_breaker, "db"))) ==
+        "circuit_breaker 'db': the circuit is open");
 }
 
 TEST_CASE("tags: the last value of a key is its value", "[options]") {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/half_open_probes.hpp>
+#include <holdfast/detail/share.hpp>
 #include <holdfast/policy/circuit_breaker_options.hpp>
 
 namespace holdfast::detail {
@@ -42,9 +43,7 @@ class recovery_progress {
     bad_ += bad;
     // Enough bad ones for all that are to be judged: the rest need not be waited for.
     const auto judged = std::max<std::uint64_t>(ended_, s.minimum_calls);
-    if (bad_ > 0 && static_cast<double>(bad_) >= s.failure_rate * static_cast<double>(judged)) {
-      return trial_result::failed;
-    }
+    if (bad_ > 0 && reaches(bad_, judged, s.failure_rate)) return trial_result::failed;
     return ended_ >= s.minimum_calls && now - since_ >= s.at_least ? trial_result::passed
                                                                    : trial_result::undecided;
   }

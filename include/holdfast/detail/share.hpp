@@ -9,8 +9,8 @@ namespace holdfast::detail {
 
 /// Whether `part` of `whole` is at least `share`.
 ///
-/// Exact where the share is a fraction written as a decimal: 55 of 100 are 0.55, though 0.55 * 100 is
-/// more than 55. The quotient is rounded as the literal was. `whole` is not zero.
+/// Exact for shares written as decimals, since the quotient is rounded as the literal was. A product is
+/// not: 0.55 * 100 is more than 55. `whole` must not be zero.
 inline bool reaches(std::uint64_t part, std::uint64_t whole, double share) noexcept {
   return static_cast<double>(part) / static_cast<double>(whole) >= share;
 }
