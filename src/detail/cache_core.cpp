@@ -153,8 +153,8 @@ struct alignas(64) cache_core::part {
     return true;
   }
 
-  /// Puts the next refresh off, as a failed one does: also from its beginning, since one whose leader
-  /// goes does not say when.
+  /// Puts the next refresh off. Called when a refresh begins as well as when it fails: if its leader is
+  /// destroyed, nothing tells the cache.
   void put_off_refresh(entry& e, time_point now) const noexcept {
     duration wait = rules.failed_refresh_wait;
     for (unsigned n = 1; n < e.failed_refreshes && wait < rules.max_failed_refresh_wait; ++n) {

@@ -24,7 +24,7 @@ bool breaker_machine<Store>::try_enter_slow(breaker_permit& permit, std::uint64_
       return false;
     case breaker_state::open: {
       const time_point until{duration(open_until_.load(std::memory_order_relaxed))};
-      // Who has waited as long as the hint said must not be refused because the cheap clock is behind.
+      // The cheap clock may be behind: a call that has waited for the open time must be admitted.
       if (now < until && clock && until - now <= 4 * clock->resolution()) now = clock->precise_now();
       if (now < until) {
         this->count_refusal();

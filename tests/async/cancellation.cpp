@@ -114,9 +114,9 @@ TEST_CASE("cancellation: a parallel group of waits with one token completes at h
     const auto in_group = [](hf::call_context& ctx, hf::duration d) -> asio::awaitable<int> {
       auto group = asio::experimental::make_parallel_group(hf::sleep_for(d, ctx.token()),
                                                            asio::post(ctx.token()));
-      const auto [order, waited] = co_await std::move(group).async_wait(
-          asio::experimental::wait_for_all(), asio::deferred);
-      if (waited) throw boost::system::system_error(waited);
+      const auto ended = co_await std::move(group).async_wait(asio::experimental::wait_for_all(),
+                                                              asio::deferred);
+      if (std::get<1>(ended)) throw boost::system::system_error(std::get<1>(ended));
       co_return 1;
     };
     const auto begun = time.now();

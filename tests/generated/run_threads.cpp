@@ -77,7 +77,7 @@ class real_world final : public world {
     const auto until = now() + d;
     while (!ended()) {
       if (now() > until) return false;
-      std::this_thread::sleep_for(200us);
+      std::this_thread::sleep_for(200us);  // other threads run the trial in real time
     }
     return true;
   }
@@ -184,6 +184,7 @@ verdict_of run_on_threads(draw& d) {
     stack->each_part([](part& p) { p.let_go(); });
   }
   if (t.end.kind == end_kind::destroys) {
+    // The context is destroyed at a moment of real time, while its threads run.
     std::this_thread::sleep_for(std::chrono::microseconds(200 * t.end.step));
     w.destroy();
   } else {

@@ -114,7 +114,7 @@ verdict_of in_child(const F& f, std::chrono::seconds patience, const Progress& p
       unlink(path.c_str());
       return {.kind = "hang", .what = "the trial did not come to its end in time", .skipped = false};
     }
-    std::this_thread::sleep_for(nap);
+    std::this_thread::sleep_for(nap);  // the trial is another process
     nap = std::min<std::chrono::microseconds>(nap * 2, std::chrono::milliseconds(20));
   }
 }

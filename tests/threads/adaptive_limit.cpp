@@ -100,7 +100,7 @@ TEST_CASE("threads: one adaptive limit, many sessions, reconfigured all the whil
       CHECK(s.limit >= 1);
       CHECK(s.limit <= most);
       CHECK_FALSE(hf::pipeline().with(limit).describe().empty());
-      std::this_thread::sleep_for(200us);
+      std::this_thread::sleep_for(200us);  // spreads the changes over the life of the threads
     }
     pool.join();
   }

@@ -62,7 +62,7 @@ struct forward_to_listener {
   }
 };
 
-/// Where a handler completes that names no executor, such as one of a parallel group: at home.
+/// Gives the operation's executor to a handler that names none, such as one of a parallel group.
 template <class Handler, bool = has_executor_v<Handler>>
 struct handler_home {
   explicit handler_home(const asio::any_io_executor&) noexcept {}

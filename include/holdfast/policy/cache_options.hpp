@@ -53,12 +53,12 @@ struct cache_options {
   /// At least 1 ns.
   duration refresh_timeout = std::chrono::seconds(30);
 
-  /// How long after a fetch in the background that failed the next one for the same key may begin; it
-  /// doubles with each failure in a row, up to `max_failed_refresh_wait`. Meanwhile the old answer is
-  /// given as before. At least zero; zero: the next question fetches again.
+  /// Minimum wait after a failed background fetch before the next one for the same key. Doubles with
+  /// each consecutive failure, up to `max_failed_refresh_wait`. The old answer is given meanwhile. At
+  /// least zero; zero: no wait.
   duration failed_refresh_wait = std::chrono::seconds(1);
 
-  /// At least `failed_refresh_wait`.
+  /// Maximum wait after failed background fetches. At least `failed_refresh_wait`.
   duration max_failed_refresh_wait = std::chrono::minutes(1);
 
   /// For how long a failure of the call is given again without a call. Refusals by policies,

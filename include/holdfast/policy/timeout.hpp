@@ -38,8 +38,8 @@ struct timeout {
 
   /// Detach only: how many abandoned calls of this policy may run at once. When there are as many,
   /// new calls are refused with `errc::too_many_detached`, and calls that are under way already are
-  /// waited for as if cooperative. Temporary pipelines and chains of one type, which are those of one
-  /// place in the program if the call is a lambda, count together. At least 1.
+  /// waited for as if cooperative. Temporary pipelines and chains of one type count together: those of
+  /// one place in the program, if the call is a lambda. At least 1.
   unsigned max_detached = 64;
 
   /// The type of cancellation that the timeout emits: any but `none`. The default is that of
@@ -94,8 +94,8 @@ class timeout_layer {
 
   duration after() const noexcept { return terms_.after; }
   bool detaches() const noexcept { return detach_ != nullptr; }
-  /// Of a temporary, which nothing has run yet: counts abandoned calls with all others that share
-  /// `running`. Not if a pipeline that stays has the same state, and so bounds it.
+  /// Makes a temporary that has not run yet count its abandoned calls in `running`. Changes nothing if
+  /// a stored pipeline shares the state, and so bounds it.
   void share_bound(sync::atomic<unsigned>& running) noexcept {
     if (detach_ && detach_.use_count() == 1) detach_->running = &running;
   }
