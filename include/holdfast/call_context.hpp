@@ -138,8 +138,8 @@ class call_context {
   /// Whether anything was linked to the scope, or armed.
   bool used_ = false;
   bool idempotent_ = true;
-  unsigned attempt_ = 0;
   holdfast::priority priority_ = holdfast::priority::normal;
+  unsigned attempt_ = 0;
   std::unique_ptr<detail::signal_listener, detail::release_listener> slot_;  // see `slot()`
   const tag_set* tags_ = nullptr;
   std::uint64_t settled_ = unsettled;

@@ -13,10 +13,10 @@ namespace holdfast::detail {
 
 /// The timer of an alarm at a strand. Freed when neither the alarm nor a function that was posted to
 /// the strand refers to it.
-class deadline_alarm::block : public timer_entry {
+class deadline_alarm::block final : public timer_entry {
  public:
   block(deadline_alarm& alarm, const asio::any_io_executor& strand)
-      : timer_entry(&post_ring, &on_shutdown, &claim_block), executor_(strand), alarm_(&alarm) {
+      : executor_(strand), alarm_(&alarm) {
     memory_.reserve(post_memory::blocks_for(executor_));
   }
 
@@ -42,27 +42,25 @@ class deadline_alarm::block : public timer_entry {
   static constexpr std::size_t size = 192;
   using store = thread_store<memory_of_blocks, size>;
 
-  static bool claim_block(timer_entry& timer) noexcept {
-    auto& self = static_cast<block&>(timer);
-    const std::lock_guard lock(self.mutex_);
-    self.posted_ = true;
+  bool claim() noexcept override {
+    const std::lock_guard lock(mutex_);
+    posted_ = true;
     return true;
   }
 
-  static void post_ring(timer_entry& timer) noexcept {
+  void on_expiry() noexcept override {
     struct end_post {
       void operator()(block* b) const noexcept { b->end_post(); }
     };
-    auto& b = static_cast<block&>(timer);
-    post_memory memory = std::move(b.memory_);
-    resumption ring(b.executor_, [self = std::unique_ptr<block, end_post>(&b)] {
+    post_memory memory = std::move(memory_);
+    resumption ring(executor_, [self = std::unique_ptr<block, end_post>(this)] {
       self->ring_on_strand();
     });
     ring.reserve(std::move(memory));
     ring.post();
   }
 
-  static void on_shutdown(timer_entry&) noexcept {}
+  void on_shutdown() noexcept override {}
 
   void end_post() noexcept {
     {

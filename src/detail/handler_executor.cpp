@@ -4,7 +4,7 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/strand.hpp>
 #include <holdfast/detail/handler_executor.hpp>
-#include <holdfast/detail/home.hpp>
+#include <holdfast/detail/home_executor.hpp>
 #include <stdexcept>
 
 namespace holdfast::detail {

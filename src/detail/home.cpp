@@ -1,24 +1,42 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <exception>
-#include <holdfast/detail/home.hpp>
+#include <holdfast/detail/left_behind.hpp>
+#include <new>
+
+#include "thread_store.hpp"
 
 namespace holdfast::detail {
 
 namespace {
 
-/// Lets an exception out of the executor's context, as if the function that threw it had run there.
+/// Throws the exception out of the `run` of the executor's context.
 void hand_to(const asio::any_io_executor& executor, std::exception_ptr thrown) {
   resumption outside(executor, [e = std::move(thrown)] { std::rethrow_exception(e); });
   outside.reserve_at_any_cost();
   outside.post();
 }
 
+struct left_functions;
+constexpr std::size_t left_size = 128;
+using store = thread_store<left_functions, left_size>;
+
 }  // namespace
+
+void* home::left::operator new(std::size_t size) {
+  if (size > left_size) return ::operator new(size);
+  void* const p = store::take();
+  if (!p) throw std::bad_alloc();
+  return p;
+}
+
+void home::left::operator delete(void* p, std::size_t size) noexcept {
+  size > left_size ? ::operator delete(p) : store::give_back(p);
+}
 
 void home::release_with_target() noexcept {
   int seen = references_.load(std::memory_order_relaxed);
   for (;;) {
-    // Pinned before the count says that the chain may go.
+    // Pinned before the count allows the chain to be given up.
     sync::atomic<unsigned>* const pins =
         seen - 1 == own_references_.load(std::memory_order_relaxed) ? &this->pins() : nullptr;
     if (pins) pins->fetch_add(1, std::memory_order_relaxed);
@@ -44,7 +62,7 @@ void home::run_left(const cancellation_scope::visit& here) {
     functions.first = next.next;
     begin_turn();
     if (launching_) {
-      // What a function of the user's throws is not for whoever launched the attempt.
+      // A user's exception must not reach the code that launched the attempt.
       const asio::any_io_executor target = target_;
       try {
         next.run(next);

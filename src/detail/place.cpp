@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <boost/asio/execution.hpp>
 #include <boost/asio/prefer.hpp>
-#include <holdfast/detail/home.hpp>
+#include <holdfast/detail/home_executor.hpp>
 #include <holdfast/detail/place.hpp>
 #include <type_traits>
 

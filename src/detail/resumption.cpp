@@ -5,7 +5,7 @@
 #include <boost/asio/require.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <holdfast/detail/home.hpp>
+#include <holdfast/detail/home_executor.hpp>
 #include <holdfast/detail/resumption.hpp>
 #include <new>
 

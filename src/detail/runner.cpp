@@ -3,7 +3,6 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <holdfast/detail/runner.hpp>
-#include <mutex>
 #include <new>
 
 namespace holdfast::detail {
@@ -13,16 +12,6 @@ namespace {
 // How long until a chain that may be away is looked at again: longer than any handler holds the
 // executor of an operation that has completed.
 constexpr duration second_look = std::chrono::milliseconds(2);
-
-// How many parked runners are looked at for one that can move to another place.
-constexpr int most_looks = 8;
-
-// Parked runners that nobody has needed for a period are given up, but for a few; not so many at a
-// time that the context's thread would notice, with a pause before the next ones.
-constexpr unsigned always_kept = 16;
-constexpr duration period = std::chrono::seconds(10);
-constexpr unsigned most_at_a_time = 128;
-constexpr duration pause = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -73,12 +62,9 @@ void runner_base::dismiss() noexcept {
 
 void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumption& waiter,
                          cancellation_scope* outer) {
-  // In a context that one thread runs, resuming on the spot is the way out without memory. Not from
-  // an alarm, which virtual time rings outside of the context's `run`.
-  if (where().serialised_by() != affinity::context || limit.detach) {
-    waiter.reserve(std::move(memory_));
-    waiter.reserve();
-  }
+  // Without memory a waiter can only be resumed on the stack that ends its attempt. That is safe on a
+  // context of one thread, but for an alarm: virtual time rings it outside of the context's `run`.
+  if (where().serialised_by() != affinity::context || limit.detach) waiter.reserve();
   limit_ = limit;
   deadline_rung_.store(false, std::memory_order_relaxed);
   leave_at_ = limit.detach ? saturating_add(limit.detach_at, limit.detach->grace) : never;
@@ -95,7 +81,7 @@ void runner_base::launch(const deadline_scope& limit, sink_base& sink, resumptio
     launching_ = true;
     parked_.resume();
   };
-  const keeper unwinding(*this);  // by then it may be parked, and another thread give it up
+  const keeper unwinding(*this);  // it may be parked again before `run` returns
   run(go);
 }
 
@@ -152,7 +138,6 @@ void runner_base::deliver() {
   // Inline only if that does not nest in the waiter's own suspension.
   const bool nested = std::exchange(launching_, false);
   const bool through_executor = where().within_chain();
-  if (!nested && !through_executor) memory_ = waiter.release_memory();
   phase_ = phase::parked;
   context.scope().release();
   recycle();
@@ -280,113 +265,6 @@ void runner_base::arm() {
   const bool rung = deadline_rung_.load(std::memory_order_relaxed);
   armed_for_ = std::min({rung ? never : limit_.at, look_at_, rung ? leave_at_ : never});
   if (armed_for_ != never) deadline_alarm::start(armed_for_);
-}
-
-runner_base* parked_runners::take(const place& where) {
-  const std::lock_guard lock(mutex_);
-  runner_base** at = &free_;
-  for (int i = 0; i < most_looks && *at; ++i, at = &(*at)->next_free_) {
-    runner_base& r = **at;
-    if (!r.move_to(where)) continue;
-    *at = r.next_free_;
-    removed(r);
-    least_ = std::min(least_, count_);
-    return &r;
-  }
-  return nullptr;
-}
-
-void parked_runners::give_back(runner_base& r) noexcept {
-  bool watch_from_now = false;
-  asio::any_io_executor last;  // destroyed without the lock
-  {
-    const std::lock_guard lock(mutex_);
-    if (!r.where().is_context() && r.only_own_references()) last = r.forget_target();
-    r.next_free_ = free_;
-    r.is_free_ = true;
-    free_ = &r;
-    if (++count_ > always_kept && !watched_) [[unlikely]] {
-      watch_from_now = watched_ = true;
-      least_ = count_;
-    }
-  }
-  // From here on it may be gone.
-  if (watch_from_now) [[unlikely]] watch(period);
-}
-
-void parked_runners::let_go_of_target(runner_base& r) noexcept {
-  asio::any_io_executor last;  // destroyed without the lock
-  const std::lock_guard lock(mutex_);
-  if (r.is_free_ && r.only_own_references()) last = r.forget_target();
-}
-
-unsigned parked_runners::count() const noexcept {
-  const std::lock_guard lock(mutex_);
-  return count_;
-}
-
-template <class Condition>
-runner_base* parked_runners::pop_if(Condition may_go) noexcept {
-  const std::lock_guard lock(mutex_);
-  runner_base* const r = free_;
-  if (!r || !may_go(*r)) return nullptr;
-  free_ = r->next_free_;
-  removed(*r);
-  return r;
-}
-
-void parked_runners::removed(runner_base& r) noexcept {
-  r.is_free_ = false;
-  --count_;
-}
-
-duration parked_runners::give_up_unneeded() noexcept {
-  unsigned wanted = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    wanted = std::min(least_, most_at_a_time);
-    wanted = std::min(wanted, count_ - std::min(count_, always_kept));
-    least_ -= wanted;
-  }
-  // One that is still referred to, or about to be looked at, stays until the next time.
-  const auto unused = [this](const runner_base& r) {
-    return r.only_own_references() && pins_.load(std::memory_order_acquire) == 0;
-  };
-  for (; wanted > 0; --wanted) {
-    runner_base* const r = pop_if(unused);
-    if (!r) break;
-    r->dismiss();
-  }
-  const std::lock_guard lock(mutex_);
-  if (count_ <= always_kept) return duration::zero();
-  if (wanted == 0 && least_ > 0) return pause;
-  least_ = count_;
-  return period;
-}
-
-void parked_runners::on_timer(timer_entry& timer) noexcept {
-  auto& self = static_cast<parked_runners&>(timer);
-  const duration again = self.give_up_unneeded();
-  if (again > duration::zero()) return self.watch(again);
-  const std::lock_guard lock(self.mutex_);
-  self.watched_ = false;
-}
-
-void parked_runners::watch(duration from_now) noexcept {
-  try {
-    if (time_.may_tick_idly()) return time_.arm(*this, time_.now() + from_now);
-  } catch (const std::bad_alloc&) {
-    // The next runner that is given back tries again.
-  }
-  const std::lock_guard lock(mutex_);
-  watched_ = false;
-}
-
-void parked_runners::end() noexcept {
-  time_.disarm(*this);
-  // Outside the lock: what is dropped may run destructors of users' objects.
-  const auto any = [](const runner_base&) { return true; };
-  while (runner_base* const r = pop_if(any)) r->dismiss();
 }
 
 }  // namespace holdfast::detail

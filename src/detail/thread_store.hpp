@@ -3,12 +3,17 @@
 #define HOLDFAST_DETAIL_THREAD_STORE_HPP
 
 #include <cstddef>
+#include <mutex>
 #include <new>
+#include <utility>
 
 namespace holdfast::detail {
 
-/// Memory of one size that is not in use: a few pieces per thread, so that what comes and goes at an
+/// Memory of one size that is not in use: some pieces per thread, so that what comes and goes at an
 /// even pace allocates nothing. `Tag` tells the stores apart.
+///
+/// If one thread takes pieces and another gives them back, the second hands them on to the first
+/// through a depot, a batch at a time. Cost of a piece: two instructions, and a lock for each batch.
 ///
 /// Empty where Asio does not recycle its frames either, so that a sanitizer sees what is stale.
 template <class Tag, std::size_t Size>
@@ -16,12 +21,12 @@ class thread_store {
  public:
   /// Null where there is no memory.
   static void* take() noexcept {
-    return store_.size > 0 ? store_.kept[--store_.size] : ::operator new(Size, std::nothrow);
+    if (store_.size == 0 && !refill()) return ::operator new(Size, std::nothrow);
+    return store_.kept[--store_.size];
   }
 
   static void give_back(void* p) noexcept {
-    // The pieces of other threads may end up here: the bound keeps them from piling up.
-    if (store_.size == capacity || store_.closed) return ::operator delete(p);
+    if (store_.closed || (store_.size == capacity && !spill())) return ::operator delete(p);
     if (store_.size == 0) close_at_thread_exit();
     store_.kept[store_.size++] = p;
   }
@@ -32,12 +37,56 @@ class thread_store {
 #else
   static constexpr unsigned capacity = 64;
 #endif
+  static constexpr unsigned batch = capacity / 2;
+  static constexpr unsigned most_batches = 64;
 
   struct pieces {
     void* kept[capacity + 1];
     unsigned size;
     bool closed;
   };
+
+  /// A piece in the depot, linked to the next one of its batch and to the next batch.
+  struct piece {
+    piece* next;
+    piece* next_batch;
+  };
+  static_assert(Size >= sizeof(piece));
+
+  struct depot {
+    std::mutex mutex;
+    piece* batches = nullptr;
+    unsigned count = 0;
+  };
+
+  /// Takes a batch out of the depot; false if that is empty.
+  [[gnu::noinline]] static bool refill() noexcept {
+    if (store_.closed) return false;
+    piece* first = nullptr;
+    {
+      const std::lock_guard lock(depot_.mutex);
+      if (!depot_.batches) return false;
+      first = std::exchange(depot_.batches, depot_.batches->next_batch);
+      --depot_.count;
+    }
+    close_at_thread_exit();
+    for (; first; first = first->next) store_.kept[store_.size++] = first;
+    return true;
+  }
+
+  /// Hands a batch over to the depot; false if that is full.
+  [[gnu::noinline]] static bool spill() noexcept {
+    if (batch == 0) return false;
+    const std::lock_guard lock(depot_.mutex);
+    if (depot_.count == most_batches) return false;
+    piece* first = nullptr;
+    for (unsigned i = 0; i < batch; ++i) {
+      first = ::new (store_.kept[--store_.size]) piece{first, nullptr};
+    }
+    first->next_batch = std::exchange(depot_.batches, first);
+    ++depot_.count;
+    return true;
+  }
 
   [[gnu::noinline]] static void close_at_thread_exit() noexcept {
     struct closer {
@@ -52,6 +101,7 @@ class thread_store {
 
   // Without a destructor: usable at every moment of the thread's life, also while it ends.
   static inline constinit thread_local pieces store_{};
+  static inline constinit depot depot_;
 };
 
 }  // namespace holdfast::detail

@@ -57,9 +57,9 @@ bool virtual_time::fire_next(time_point limit) {
   timer_entry& timer = first->second.front();
   take_out(timer);
   if (timer.when > now()) now_ = timer.when;
-  if (timer.claim && !timer.claim(timer)) return true;
+  if (!timer.claim()) return true;
   lock.unlock();
-  timer.on_expiry(timer);
+  timer.on_expiry();
   return true;
 }
 

@@ -156,7 +156,7 @@ void time_service::shutdown() noexcept {
       timer = wheel_.pop_any();
     }
     if (!timer) break;
-    timer->on_shutdown(*timer);
+    timer->on_shutdown();
   }
   // Whoever ended a wait before that, from another context, has still to post what waited.
   while (pins_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
@@ -212,9 +212,9 @@ void time_service::on_alarm() {
   while (!expired.empty()) {
     timer_entry& timer = expired.front();
     timer_list::unlink(timer);
-    if (timer.claim && !timer.claim(timer)) continue;
+    if (!timer.claim()) continue;
     lock.unlock();
-    timer.on_expiry(timer);
+    timer.on_expiry();
     lock.lock();
   }
 }

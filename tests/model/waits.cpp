@@ -112,15 +112,14 @@ struct never_suspended : with_context {
 /// After a timer is disarmed its callback is not running: what it touches may go.
 struct disarmed_is_over : with_context {
   static constexpr int count = 3;
-  struct alarm : hf::timer_entry {
-    alarm() : timer_entry(&nothing, &nothing, &ring) {}
-    static bool ring(hf::timer_entry& e) noexcept {
-      auto& self = static_cast<alarm&>(e);
+  struct alarm final : hf::timer_entry {
+    bool claim() noexcept override {
       model::let_others_go_on();
-      self.rings.write(self.rings.read() + 1);
+      rings.write(rings.read() + 1);
       return false;
     }
-    static void nothing(hf::timer_entry&) noexcept {}
+    void on_expiry() noexcept override {}
+    void on_shutdown() noexcept override {}
     model::payload rings;
   };
   unsigned rung = 0;

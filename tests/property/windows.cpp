@@ -201,9 +201,9 @@ TEST_CASE("calls in flight are late once their span is, and leave when they leav
 
 namespace {
 
-struct timer : hf::timer_entry {
-  timer() : timer_entry(&nothing, &nothing) {}
-  static void nothing(hf::timer_entry&) noexcept {}
+struct timer final : hf::timer_entry {
+  void on_expiry() noexcept override {}
+  void on_shutdown() noexcept override {}
   std::int64_t due = 0;  // tick
 };
 

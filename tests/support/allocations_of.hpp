@@ -7,7 +7,9 @@
 #include <catch2/catch_all.hpp>
 #include <cstdint>
 #include <exception>
+#include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "allocations.hpp"
 
@@ -17,6 +19,7 @@ struct run_of {
   int warm_up = 200;
   int measured = 1000;
   bool one_thread = true;  // or as far as the library can know several may run the context
+  int threads = 1;         // that run it
 };
 
 /// Heap allocations of the measured ones of many operations, one after another. `operation`
@@ -48,7 +51,10 @@ std::uint64_t allocations_of(Operation operation, bool expect_value = true, run_
   boost::asio::co_spawn(ctx, loop(), [](const std::exception_ptr& e) {
     if (e) std::rethrow_exception(e);
   });
+  std::vector<std::thread> others;
+  for (int i = 1; i < run.threads; ++i) others.emplace_back([&ctx] { ctx.run(); });
   ctx.run();
+  for (auto& t : others) t.join();
   CHECK(surprises == 0);
   return counted;
 }

@@ -40,15 +40,15 @@ struct world {
   }
 };
 
-struct timer : hf::timer_entry {
-  timer(world& w, int n) : timer_entry(&note, [](timer_entry&) noexcept {}), owner(w), number(n) {}
+struct timer final : hf::timer_entry {
+  timer(world& w, int n) : owner(w), number(n) {}
   ~timer() { owner.time.disarm(*this); }
 
-  static void note(timer_entry& e) noexcept {
-    auto& self = static_cast<timer&>(e);
-    self.late = hf::clock::now() - self.when;
-    self.owner.expired.push_back(self.number);
+  void on_expiry() noexcept override {
+    late = hf::clock::now() - when;
+    owner.expired.push_back(number);
   }
+  void on_shutdown() noexcept override {}
   void arm(hf::duration d) { owner.time.arm(*this, owner.time.precise_now() + d); }
 
   world& owner;
@@ -170,11 +170,10 @@ TEST_CASE("time service: a timer that is armed while the context goes is let be"
           "[time_service]") {
   const bool serial = GENERATE(false, true);
   int expired = 0;
-  struct counting : hf::timer_entry {
-    explicit counting(int& n)
-        : timer_entry([](timer_entry& e) noexcept { ++static_cast<counting&>(e).count; },
-                      [](timer_entry&) noexcept {}),
-          count(n) {}
+  struct counting final : hf::timer_entry {
+    explicit counting(int& n) : count(n) {}
+    void on_expiry() noexcept override { ++count; }
+    void on_shutdown() noexcept override {}
     int& count;
   } timer(expired);
   {

@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct probe : hf::timer_entry {
-  probe() : timer_entry(&nothing, &nothing) {}
-  static void nothing(hf::timer_entry&) noexcept {}
+struct probe final : hf::timer_entry {
+  void on_expiry() noexcept override {}
+  void on_shutdown() noexcept override {}
   hf::time_point armed_at;
   hf::time_point due;  // the tick at which it has to expire, as a time
 };

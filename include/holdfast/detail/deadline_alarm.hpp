@@ -17,8 +17,6 @@ class place;
 /// Thread safety: may be stopped, and destroyed, on any thread.
 class deadline_alarm : private timer_entry {
  public:
-  deadline_alarm() noexcept : timer_entry(&on_timer, &on_shutdown, &on_claim) {}
-
   /// Arms an alarm that is not armed. May throw; nothing is armed then.
   void start(time_point at);
 
@@ -42,12 +40,10 @@ class deadline_alarm : private timer_entry {
  private:
   void stop_armed() noexcept;
 
-  static bool on_claim(timer_entry& timer) noexcept {
-    return static_cast<deadline_alarm&>(timer).claim_ring();
-  }
-  static void on_timer(timer_entry& timer) noexcept { static_cast<deadline_alarm&>(timer).ring(); }
+  bool claim() noexcept final { return claim_ring(); }
+  void on_expiry() noexcept final { ring(); }
   // The attempt's own operations are dropped by their services; nothing is parked here.
-  static void on_shutdown(timer_entry&) noexcept {}
+  void on_shutdown() noexcept final {}
 
   bool armed_ = false;
   block* block_ = nullptr;

@@ -53,6 +53,13 @@ struct go_home {
   }
 };
 
+/// Posts a coroutine that has left its executor back to it, then sets `throw_if_cancelled`. To be
+/// awaited while that is false.
+inline asio::awaitable<void> come_home(bool throws) {
+  co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
+  co_await asio::this_coro::throw_if_cancelled(throws);
+}
+
 /// What the outcome says of the service, and what the layers need to know of it.
 template <class Classifier, class T>
 verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) noexcept {
@@ -72,7 +79,7 @@ verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) n
 /// Goes on down after a wait.
 template <class Stack>
 [[gnu::noinline]] step resume_descent(const Stack& stack, typename Stack::frames& frames,
-                                      operation& op, std::size_t& at) {
+                                      operation& op, layer_index& at) {
   const wait_end end = op.finish_wait();
   op.start_edge_precisely();
   return stack.resumed(frames, op, at, end);
@@ -93,10 +100,10 @@ asio::awaitable<result<T>> start_link(const Stack& stack, std::size_t at, operat
   return std::move(*started);
 }
 
-/// How much an outcome that is no answer says of what is wrong: an outage of the service most, then
-/// a fault of the request, and a refusal nothing.
+/// Ranks outcomes that are no answers: an outage of the service above a fault of the request, and that
+/// above a rejection.
 template <class T>
-int telling(const result<T>& outcome, verdict v) {
+int rank_of(const result<T>& outcome, verdict v) {
   if (is_refused(outcome) || v == verdict::neutral) return 0;
   return v == verdict::request_fault ? 1 : 2;
 }
@@ -118,7 +125,8 @@ asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation
   op.coroutine = co_await asio::this_coro::cancellation_state;
   verdict v = judge(stack.classifier, op, *answer);
   if (op.options.ledger) op.record_link(started, v, op.error);
-  if (answer->has_value() || op.caller_cancelled() || telling(*answer, v) >= telling(*outcome, last)) {
+  if (answer->has_value() || op.caller_cancelled() ||
+      rank_of(*answer, v) >= rank_of(*outcome, last)) {
     outcome.emplace(std::move(*answer));
   } else {
     v = last;
@@ -154,78 +162,33 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
   outcome_slot<T> outcome;
   verdict v{};
   step next{};
-  std::size_t at = stack_type::size;
+  layer_index at = stack_type::size;
+  bool attempted = false;  // an attempt has ended, and is to be judged
+  bool counts = true;      // it has a number of its own
+  time_point started;
 
   // What is thrown outside of the attempt comes from a function of the user's, or is a lack of
   // memory. The layers' frames give back what they hold.
   try {
-    if (!op.home.here()) [[unlikely]] {
-      const bool throws = co_await asio::this_coro::throw_if_cancelled();
-          co_await asio::this_coro::throw_if_cancelled(false);
-          co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
-          co_await asio::this_coro::throw_if_cancelled(throws);
-    }
-    op.open();
     for (;;) {
-      op.coroutine = co_await asio::this_coro::cancellation_state;
-      op.start_descent<stack_type::reads_time, stack_type::template has<policy_kind::timeout>>();
-      next = stack->enter(frames, op, at);
-      while (next == step::wait) [[unlikely]] {
-        if (!op.caller_cancelled()) co_await operation::wait(op);
-        next = resume_descent(*stack, frames, op, at);
+      // Before the operation begins, and after each attempt and wait.
+      if (!op.home.here()) [[unlikely]] {
+        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_await come_home(throws);
       }
-
-      if ((next == step::go || next == step::fault) &&
-          op.begin_attempt(next == step::fault)) [[likely]] {
-        const time_point started = options.ledger ? op.now() : time_point();
-        // The attempts below a hedge count as they start.
-        const bool counts = !stack_type::hedged || next == step::fault;
-        if (counts) op.number_attempt();
-        try {
-          if (next == step::fault) [[unlikely]] {
-            ++at;
-            fail(outcome, std::exchange(op.injected, {}));
-          } else if constexpr (stack_type::hedged) {
-            using attempt_type =
-                hedged_attempt<T, typename stack_type::innermost,
-                               typename stack_type::classifier_type, Call>;
-            attempt_type attempt(op, std::get<0>(stack->layers), stack->classifier, call);
-            co_await asio::async_initiate<const asio::deferred_t, void()>(
-                start_attempt<attempt_type>{&attempt}, asio::deferred);
-            attempt.finish(outcome);
-          } else if (!op.timed() ||
-                     (takes_scope_v<Call> && op.home.serial() && !op.limit.detach)) [[likely]] {
-            op.arm_when_heard();
-            if constexpr (token_call<Call>) {
-              conclude<T, Call>(outcome, co_await call.get()(asio::as_tuple(op.token())));
-            } else if constexpr (std::is_void_v<value_type>) {
-              co_await attempt_of(call.get(), op);
-              conclude<T, Call>(outcome);
-            } else {
-              conclude<T, Call>(outcome, co_await attempt_of(call.get(), op));
-            }
-          } else {
-            chain_attempt<Call> attempt(op, call);
-            co_await asio::async_initiate<const asio::deferred_t, void()>(
-                start_attempt<chain_attempt<Call>>{&attempt}, asio::deferred);
-            attempt.finish(outcome);
-          }
-        } catch (...) {
-          fail_with_current_exception(outcome);
-        }
-        if (!op.home.here()) [[unlikely]] {
-          const bool throws = co_await asio::this_coro::throw_if_cancelled();
-          co_await asio::this_coro::throw_if_cancelled(false);
-          co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
-          co_await asio::this_coro::throw_if_cancelled(throws);
-        }
+      op.coroutine = co_await asio::this_coro::cancellation_state;
+      if (next == step::wait || next == step::again) [[unlikely]] {
+        if (!op.caller_cancelled()) co_await operation::wait(op);
+      }
+      if (attempted) {
+        attempted = false;
         op.disarm();
         if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value())
             [[likely]] {
           v = verdict::success;
           op.start_edge<stack_type::reads_time>();
         } else {
-          op.coroutine = co_await asio::this_coro::cancellation_state;
           v = judge(stack->classifier, op, *outcome);
           op.start_edge_precisely();
         }
@@ -233,18 +196,74 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
           op.record_attempt(op.attempt(), started, v,
                             op.error ? op.error->code() : boost::system::error_code());
         }
-      } else if (stack_type::typed && next == step::answer) {
-        if constexpr (stack_type::typed) {
-          if (refreshes(*stack, frames, at)) {
-            start_refresh<T>(*stack, frames, at, op, call.get(), op.home.executor());
-          }
-          v = answer_at<T>(*stack, frames, at++, op, outcome);
-        }
-      } else {
-        // Refused by the layer `at`, or by the operation itself when the call was next.
-        if (next != step::go) ++at;
-        fail_with_refusal(outcome, op, v);
+      } else if (next == step::again && op.finish_wait() == wait_end::cancelled) [[unlikely]] {
+        fail(outcome, errc::cancelled);
         v = verdict::neutral;
+        ++at;
+      } else {
+        if (next == step::wait) [[unlikely]] {
+          next = resume_descent(*stack, frames, op, at);
+        } else {
+          op.open();
+          op.start_descent<stack_type::reads_time,
+                           stack_type::template has<policy_kind::timeout>>();
+          next = stack->enter(frames, op, at);
+        }
+        if (next == step::wait) [[unlikely]] continue;
+        if ((next == step::go || next == step::fault) &&
+            op.begin_attempt(next == step::fault)) [[likely]] {
+          attempted = true;
+          if (options.ledger) [[unlikely]] started = op.now();
+          // The attempts below a hedge count as they start.
+          counts = !stack_type::hedged || next == step::fault;
+          if (counts) op.number_attempt();
+          try {
+            if (next == step::fault) [[unlikely]] {
+              ++at;
+              fail(outcome, std::exchange(op.injected, {}));
+            } else if constexpr (stack_type::hedged) {
+              using attempt_type =
+                  hedged_attempt<T, typename stack_type::innermost,
+                                 typename stack_type::classifier_type, Call>;
+              attempt_type attempt(op, std::get<0>(stack->layers), stack->classifier, call);
+              co_await asio::async_initiate<const asio::deferred_t, void()>(
+                  start_attempt<attempt_type>{&attempt}, asio::deferred);
+              attempt.finish(outcome);
+            } else if (!op.timed() ||
+                       (takes_scope_v<Call> && op.home.serial() && !op.limit.detach)) [[likely]] {
+              op.arm_when_heard();
+              if constexpr (token_call<Call>) {
+                conclude<T, Call>(outcome, co_await call.get()(asio::as_tuple(op.token())));
+              } else if constexpr (std::is_void_v<value_type>) {
+                co_await attempt_of(call.get(), op);
+                conclude<T, Call>(outcome);
+              } else {
+                conclude<T, Call>(outcome, co_await attempt_of(call.get(), op));
+              }
+            } else {
+              chain_attempt<Call> attempt(op, call);
+              co_await asio::async_initiate<const asio::deferred_t, void()>(
+                  start_attempt<chain_attempt<Call>>{&attempt}, asio::deferred);
+              attempt.finish(outcome);
+            }
+          } catch (...) {
+            fail_with_current_exception(outcome);
+          }
+          continue;
+        }
+        if (stack_type::typed && next == step::answer) {
+          if constexpr (stack_type::typed) {
+            if (refreshes(*stack, frames, at)) {
+              start_refresh<T>(*stack, frames, at, op, call.get(), op.home.executor());
+            }
+            v = answer_at<T>(*stack, frames, at++, op, outcome);
+          }
+        } else {
+          // Refused by the layer `at`, or by the operation itself when the call was next.
+          if (next != step::go) ++at;
+          fail_with_refusal(outcome, op, v);
+          v = verdict::neutral;
+        }
       }
 
       for (;;) {
@@ -256,10 +275,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
         }
         if (next == step::again) {
           op.prepare_wait();
-          if (!op.caller_cancelled()) co_await operation::wait(op);
-          if (op.finish_wait() != wait_end::cancelled) break;
-          fail(outcome, errc::cancelled);
-          v = verdict::neutral;
+          break;
         } else if (stack_type::typed && next == step::answer) {
           if constexpr (stack_type::typed) v = settle_at<T>(*stack, frames, at, op, outcome, v);
         } else {
@@ -286,7 +302,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
 #pragma GCC diagnostic pop
 #endif
 
-/// Where temporaries of one type stand in the program, as far as a type can tell.
+/// Names the place in the program where temporaries of one type are made.
 template <class Stack, class Call>
 struct operation_place;
 

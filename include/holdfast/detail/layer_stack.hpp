@@ -3,6 +3,7 @@
 #define HOLDFAST_DETAIL_LAYER_STACK_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <holdfast/detail/layer.hpp>
 #include <holdfast/detail/sync.hpp>
 #include <string>
@@ -44,7 +45,7 @@ double amplification_of(const Layer& layer) {
 template <class Place, std::size_t I>
 struct layer_at;
 
-/// What all temporaries count together whose layers have that place.
+/// Counts for all temporaries whose layers have that place.
 template <class Place>
 inline constinit sync::atomic<unsigned> shared_bound{0};
 
@@ -60,11 +61,15 @@ void share_bounds_of(Layer& layer) noexcept {
 /// Prints a share below 1 as a line; nothing otherwise.
 void describe_safe_utilisation(std::string& out, double share);
 
+/// In a byte: the engine's frame holds one.
+using layer_index = std::uint8_t;
+
 /// The layers of a pipeline, innermost first, and the walk down and up them.
 template <class Classifier, class... Layers>
 class layer_stack {
  public:
   static constexpr std::size_t size = sizeof...(Layers);
+  static_assert(size < 255, "holdfast: a pipeline has at most 254 policies.");
   using classifier_type = Classifier;
   template <policy_kind Kind>
   static constexpr bool has = has_kind_v<Kind, Layers...>;
@@ -88,13 +93,13 @@ class layer_stack {
 
   /// Enters the `at` innermost layers, outermost of them first. On a stop `at` is the layer that
   /// did not let the operation pass; on `step::go` the call is next, and `at` is 0.
-  step enter(frames& f, operation& op, std::size_t& at) const {
+  step enter(frames& f, operation& op, layer_index& at) const {
     if (at == size) [[likely]] return enter_from<size>(f, op, at);
     return visit(at, [&]<std::size_t I>(index<I>) { return enter_from<I>(f, op, at); });
   }
 
   /// Tells the layer `at` how its wait ended, and goes on down from there.
-  step resumed(frames& f, operation& op, std::size_t& at, wait_end end) const {
+  step resumed(frames& f, operation& op, layer_index& at, wait_end end) const {
     return visit(at, [&]<std::size_t I>(index<I>) {
       if constexpr (requires { std::get<I>(layers).resumed(std::get<I>(f), op, end); }) {
         const step s = std::get<I>(layers).resumed(std::get<I>(f), op, end);
@@ -106,7 +111,7 @@ class layer_stack {
   }
 
   /// Leaves the layers from `at` outwards. On a stop `at` is the layer that asks for more.
-  step leave(frames& f, operation& op, verdict v, std::size_t& at) const {
+  step leave(frames& f, operation& op, verdict v, layer_index& at) const {
     if (at == 0) [[likely]] return leave_from<0>(f, op, v, at);
     return visit(at, [&]<std::size_t I>(index<I>) { return leave_from<I>(f, op, v, at); });
   }
@@ -138,8 +143,8 @@ class layer_stack {
     return out;
   }
 
-  /// Of a temporary: has its layers share what they bound across operations with all temporaries of
-  /// the same place, since a bound of their own would go with the one operation.
+  /// Makes the layers of a temporary share their bounds across operations with all temporaries of the
+  /// same place. Bounds of its own would end with its one operation.
   template <class Place>
   void share_bounds() noexcept {
     [this]<std::size_t... I>(std::index_sequence<I...>) {
@@ -155,7 +160,7 @@ class layer_stack {
  private:
   template <std::size_t N>
   [[gnu::always_inline]] step enter_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
-                  std::size_t& at) const {
+                  layer_index& at) const {
     if constexpr (N == 0) {
       at = 0;
       return step::go;
@@ -171,7 +176,7 @@ class layer_stack {
 
   template <std::size_t I>
   [[gnu::always_inline]] step leave_from([[maybe_unused]] frames& f, [[maybe_unused]] operation& op,
-                  [[maybe_unused]] verdict v, std::size_t& at) const {
+                  [[maybe_unused]] verdict v, layer_index& at) const {
     if constexpr (I == size) {
       at = size;
       return step::go;

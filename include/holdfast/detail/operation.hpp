@@ -66,9 +66,10 @@ class operation final : public call_context, private deadline_alarm {
     if (used_) close_scope();
   }
 
-  /// Begins, once the caller's chain is where it belongs.
+  /// Begins, once the caller's chain is where it belongs; nothing if it has begun.
   void open() {
-    if (options.parent || options.ledger) [[unlikely]] begin_as_part();
+    if ((options.parent || options.ledger) && !open_) [[unlikely]] begin_as_part();
+    open_ = true;
   }
 
   time_service& time() const noexcept { return home.time(); }
@@ -236,8 +237,6 @@ class operation final : public call_context, private deadline_alarm {
   failure injected;
   /// The failure that is on its way up, if the outcome is one.
   const failure* error = nullptr;
-  /// The verdict of an earlier attempt, where that attempt's outcome outlives a later refusal.
-  std::optional<verdict> kept_verdict;
   /// The service's hint, from the failure or from the classifier; negative if there is none.
   duration retry_after{-1};
   unsigned attempts_started = 0;
@@ -245,6 +244,8 @@ class operation final : public call_context, private deadline_alarm {
   unsigned made_elsewhere = 0;
   /// The time that this operation has spent in queues.
   duration queued{0};
+  /// The verdict of an earlier attempt, where that attempt's outcome outlives a later refusal.
+  std::optional<verdict> kept_verdict;
   /// Whether the call can be made again in the background, beyond this operation.
   bool detachable = false;
   /// See `of_service`.
@@ -298,6 +299,7 @@ class operation final : public call_context, private deadline_alarm {
     void operator()(T* p) const noexcept;
   };
 
+  bool open_ = false;
   mutable time_point now_ = unread;                         // see `now`
   time_point attempt_until_ = never;                        // the limit under which it began
   std::unique_ptr<suspension, deleter<suspension>> waits_;  // made for the first wait

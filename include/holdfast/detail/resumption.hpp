@@ -87,8 +87,6 @@ class resumption {
   /// Sets aside the memory that `post` takes, so that it cannot fail. Throws `std::bad_alloc`.
   void reserve() { memory_.reserve(post_memory::blocks_for(actions_->executor(buffer_))); }
   void reserve(post_memory&& memory) noexcept { memory_ = std::move(memory); }
-  /// Gives back what was set aside, for one who will not post.
-  post_memory release_memory() noexcept { return std::move(memory_); }
 
   /// The same, for what must not be lost: waits until there is memory.
   void reserve_at_any_cost() noexcept;

@@ -12,7 +12,8 @@
 #include <holdfast/detail/attempt_context.hpp>
 #include <holdfast/detail/deadline_alarm.hpp>
 #include <holdfast/detail/detach_state.hpp>
-#include <holdfast/detail/home.hpp>
+#include <holdfast/detail/home_executor.hpp>
+#include <holdfast/detail/parked_runners.hpp>
 #include <holdfast/detail/resumption.hpp>
 #include <holdfast/detail/service_cache.hpp>
 #include <holdfast/detail/sync.hpp>
@@ -28,7 +29,6 @@ template <class U>
 using value_of = std::conditional_t<std::is_void_v<U>, std::monostate, U>;
 
 class runner_base;
-class parked_runners;
 
 /// Where an attempt on a chain of its own leaves its outcome, in the frame that waits for it.
 struct sink_base {
@@ -152,7 +152,6 @@ class runner_base : public home, private deadline_alarm {
   sink_base* sink_ = nullptr;
   resumption parked_;
   resumption waiter_;
-  post_memory memory_;  // to post a waiter, while there is none
   std::shared_ptr<void> keep_alive_;
   detached_call detached_;
   time_point look_at_ = never;
@@ -164,51 +163,6 @@ class runner_base : public home, private deadline_alarm {
   parked_runners& pool_;
   runner_base* next_free_ = nullptr;
   bool is_free_ = false;  // under the pool's lock
-};
-
-/// The parked runners of one type and context. Those that nobody has needed for a while are given
-/// up, some at a time, so that a burst leaves nothing behind for good.
-///
-/// Thread safety: safe.
-class parked_runners : private timer_entry {
- public:
-  explicit parked_runners(time_service& time) noexcept
-      : timer_entry(&on_timer, &on_shutdown), time_(time) {}
-
-  void give_back(runner_base& r) noexcept;
-  /// A parked chain keeps no strand, nor any executor of the user's.
-  void let_go_of_target(runner_base& r) noexcept;
-
-  unsigned count() const noexcept;
-
-  /// Gives up some of those that were not needed since the last time, and returns when to do so
-  /// again: `zero` if there are so few now that they stay.
-  duration give_up_unneeded() noexcept;
-
-  /// See `home::pins`.
-  sync::atomic<unsigned>& pins() noexcept { return pins_; }
-
- protected:
-  ~parked_runners() = default;
-  /// One that is at that place now; null if there is none.
-  runner_base* take(const place& where);
-  void end() noexcept;
-
- private:
-  static void on_timer(timer_entry& timer) noexcept;
-  static void on_shutdown(timer_entry&) noexcept {}
-  template <class Condition>
-  runner_base* pop_if(Condition may_go) noexcept;
-  void removed(runner_base& r) noexcept;
-  void watch(duration from_now) noexcept;
-
-  time_service& time_;
-  mutable sync::short_mutex mutex_;
-  runner_base* free_ = nullptr;
-  unsigned count_ = 0;
-  unsigned least_ = 0;     // the fewest since they were last looked at
-  bool watched_ = false;   // the timer is armed, or about to be
-  sync::atomic<unsigned> pins_{0};
 };
 
 template <class U>

@@ -29,9 +29,9 @@ inline boost::system::error_code error_of(wait_end end) noexcept {
 /// Exactly one of the timer, the giver of the permit (from any thread), the canceller and the
 /// execution context's shutdown ends it; one compare-and-swap decides which. The loser does
 /// nothing. Usable again after `finish`.
-class wait_state : private timer_entry {
+class wait_state final : private timer_entry {
  public:
-  wait_state() noexcept : timer_entry(&on_timer, &on_context_shutdown, &on_claim) {}
+  wait_state() noexcept = default;
   ~wait_state() {
     if (state_.load(std::memory_order_relaxed) != state::idle) time_->disarm(*this);
   }
@@ -136,19 +136,16 @@ class wait_state : private timer_entry {
   }
 
   // A wait that the timer has ended while it was parked stays until it has been posted.
-  static bool on_claim(timer_entry& timer) noexcept {
+  bool claim() noexcept override {
     bool parked = false;
-    static_cast<wait_state&>(timer).end(state::elapsed, [&parked] { parked = true; });
+    end(state::elapsed, [&parked] { parked = true; });
     return parked;
   }
-  static void on_timer(timer_entry& timer) noexcept {
-    static_cast<wait_state&>(timer).handler_.post();
-  }
+  void on_expiry() noexcept override { handler_.post(); }
 
-  static void on_context_shutdown(timer_entry& timer) noexcept {
-    auto& self = static_cast<wait_state&>(timer);
+  void on_shutdown() noexcept override {
     auto expected = state::parked;
-    if (self.state_.compare_exchange_strong(expected, state::abandoned)) self.handler_.drop();
+    if (state_.compare_exchange_strong(expected, state::abandoned)) handler_.drop();
   }
 
   sync::atomic<state> state_{state::idle};

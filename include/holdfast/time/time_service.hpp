@@ -88,8 +88,8 @@ class time_service final : public asio::execution_context::service {
   /// Puts a source of virtual time in place, or takes it away. Only while no timer is armed.
   void set_source(time_source* source) noexcept;
 
-  /// Whether a timer that serves the library's own memory may be armed: it would lead virtual time on,
-  /// and keep a context running whose work cannot be counted.
+  /// Whether a timer for the library's own memory may be armed. In virtual time it would advance the
+  /// clock; in a context whose work cannot be counted it would keep `run` from returning.
   bool may_tick_idly() const noexcept { return !source_ && counts_work(); }
 
   /// For the library: the type of the context, without which its work cannot be counted, from any

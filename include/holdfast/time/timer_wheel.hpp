@@ -10,30 +10,35 @@
 
 namespace holdfast {
 
+/// The neighbours of a timer in its list.
+struct timer_links {
+  timer_links* next = nullptr;
+  timer_links* prev = nullptr;
+};
+
 /// A timer, intrusive: it lives in the state of whatever waits and allocates nothing.
 ///
 /// Linked exactly while armed. When it is due, it is unlinked and `claim` is called under the lock of
 /// its time service: a timer that may be disarmed and destroyed by another thread makes sure there
 /// that it stays until `on_expiry` has run, or returns false. `on_expiry` then runs without a lock.
 /// `on_shutdown` is called instead of both when the execution context goes away first.
-struct timer_entry {
-  using callback = void (*)(timer_entry&) noexcept;
-  using claimer = bool (*)(timer_entry&) noexcept;
-
-  timer_entry(callback expiry, callback shutdown, claimer claims = nullptr) noexcept
-      : on_expiry(expiry), on_shutdown(shutdown), claim(claims) {}
+class timer_entry : public timer_links {
+ public:
+  timer_entry() noexcept = default;
   timer_entry(const timer_entry&) = delete;
   timer_entry& operator=(const timer_entry&) = delete;
 
   bool linked() const noexcept { return next != nullptr; }
 
-  timer_entry* next = nullptr;
-  timer_entry* prev = nullptr;
+  virtual bool claim() noexcept { return true; }
+  virtual void on_expiry() noexcept = 0;
+  virtual void on_shutdown() noexcept = 0;
+
   time_point when{};
-  callback on_expiry;
-  callback on_shutdown;
-  claimer claim;  // null: always
   std::uint16_t slot = 0;
+
+ protected:
+  ~timer_entry() = default;
 };
 
 /// A circular list of timers through their own links.
@@ -44,7 +49,7 @@ class timer_list {
   timer_list& operator=(const timer_list&) = delete;
 
   bool empty() const noexcept { return head_.next == &head_; }
-  timer_entry& front() noexcept { return *head_.next; }
+  timer_entry& front() noexcept { return static_cast<timer_entry&>(*head_.next); }
 
   void push_back(timer_entry& e) noexcept {
     e.prev = head_.prev;
@@ -70,7 +75,7 @@ class timer_list {
   }
 
  private:
-  timer_entry head_{nullptr, nullptr};
+  timer_links head_;
 };
 
 /// A hierarchical hashed timing wheel: eight levels of 64 slots over ticks of 2^20 ns (1.05 ms).
