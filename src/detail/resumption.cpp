@@ -83,11 +83,13 @@ unsigned post_memory::blocks_for(const asio::any_io_executor& executor) noexcept
 }
 
 void post_memory::allocate(unsigned blocks) {
-  while (held_ < blocks) {
-    void* const b = store::take();
-    if (!b) throw std::bad_alloc();
-    blocks_[held_++] = b;
-  }
+  while (held_ < blocks) blocks_[held_++] = allocate_block();
+}
+
+void* post_memory::allocate_block() {
+  void* const b = store::take();
+  if (!b) throw std::bad_alloc();
+  return b;
 }
 
 void post_memory::free(void* b) noexcept { store::give_back(b); }

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 // No operation allocates memory from the heap once the program has warmed up. A program of its
 // own, since it replaces `operator new`.
+#include <array>
+#include <barrier>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/deferred.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <catch2/catch_all.hpp>
+#include <holdfast/detail/post_memory.hpp>
 #include <holdfast/resilient.hpp>
 #include <new>
+#include <thread>
 
 #include "../support/allocations_of.hpp"
 
@@ -141,9 +145,36 @@ TEST_CASE("allocations: where four threads do run the context") {
                                                  {.measured = calls, .one_thread = false, .threads = 4});
     return static_cast<double>(counted) / calls;
   };
-  // Blocks may wander from thread to thread, but that is rare.
-  CHECK(per_call(suspends) < 0.05);
-  CHECK(per_call(suspends_with_context) < 0.1);
+  // Asio keeps two frames per thread, and a call that ends on another thread takes its frame along:
+  // how often that happens is up to the machine. One allocation per call would be ours.
+  CHECK(per_call(suspends) < 0.5);
+  CHECK(per_call(suspends_with_context) < 0.5);
+}
+
+TEST_CASE("allocations: memory that one thread posts and another frees comes back") {
+  constexpr int rounds = 2000;
+  std::array<void*, 16> blocks{};
+  std::barrier<> turn(2);
+  std::thread other([&] {
+    for (int i = 0; i < rounds; ++i) {
+      turn.arrive_and_wait();
+      for (void* const b : blocks) hf::detail::post_memory::free(b);
+      turn.arrive_and_wait();
+    }
+  });
+  const auto before = support::allocations();
+  for (int i = 0; i < rounds; ++i) {
+    for (void*& b : blocks) b = hf::detail::post_memory::allocate_block();
+    turn.arrive_and_wait();
+    turn.arrive_and_wait();
+  }
+  const auto allocated = support::allocations() - before;
+  other.join();
+#ifndef BOOST_ASIO_DISABLE_AWAITABLE_FRAME_RECYCLING
+  CHECK(allocated < 500);  // of 32,000 blocks; what the stores of two threads hold
+#else
+  CHECK(allocated >= rounds * blocks.size());
+#endif
 }
 
 TEST_CASE("allocations: refusals") {

@@ -3,10 +3,12 @@
 #define HOLDFAST_DETAIL_PLACE_HPP
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution/allocator.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdint>
+#include <holdfast/detail/post_memory.hpp>
 #include <holdfast/time/time_service.hpp>
 #include <utility>
 
@@ -77,7 +79,8 @@ class place {
     visit([&](const auto& executor) {
       if (later) {
         asio::prefer(asio::require(executor, asio::execution::blocking.never),
-                     asio::execution::relationship.fork)
+                     asio::execution::relationship.fork,
+                     asio::execution::allocator(post_allocator<void>()))
             .execute(std::forward<Function>(function));
       } else {
         executor.execute(std::forward<Function>(function));

@@ -5,6 +5,7 @@
 #include <array>
 #include <boost/asio/any_io_executor.hpp>
 #include <cstddef>
+#include <new>
 #include <utility>
 
 namespace holdfast::detail {
@@ -37,6 +38,8 @@ class post_memory {
 
   /// Hands a block over, to be freed with `free`.
   void* take() noexcept { return blocks_[--held_]; }
+  /// A block that was not set aside. Throws `std::bad_alloc`.
+  static void* allocate_block();
   static void free(void* block) noexcept;
 
   static constexpr std::size_t block_size = 160;
@@ -46,6 +49,37 @@ class post_memory {
 
   std::array<void*, most_blocks> blocks_{};
   unsigned held_ = 0;
+};
+
+/// Hands out blocks of the same kind. Memory that one thread posts and another frees comes back to
+/// the first in batches; with Asio's own allocator it wanders from thread to thread.
+template <class T>
+struct post_allocator {
+  using value_type = T;
+
+  post_allocator() noexcept = default;
+  template <class U>
+  post_allocator(const post_allocator<U>&) noexcept {}
+
+  T* allocate(std::size_t n) {
+    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+    return static_cast<T*>(fits(n) ? post_memory::allocate_block() : ::operator new(n * sizeof(T)));
+  }
+  void deallocate(T* p, std::size_t n) noexcept {
+    fits(n) ? post_memory::free(p) : ::operator delete(p);
+  }
+
+  friend bool operator==(const post_allocator&, const post_allocator&) noexcept { return true; }
+
+ private:
+  static constexpr bool fits(std::size_t n) noexcept {
+    return n <= post_memory::block_size / sizeof(T);
+  }
+};
+template <>
+struct post_allocator<void> {
+  using value_type = void;
+  friend bool operator==(const post_allocator&, const post_allocator&) noexcept { return true; }
 };
 
 }  // namespace holdfast::detail
