@@ -6,15 +6,8 @@
 namespace holdfast::detail {
 
 std::uint64_t half_open_probes::reserve(const circuit_breaker_options& o, time_point now) {
-  const place taken{last_probe_ + 1, now, saturating_add(now, o.probe_lease)};
-  if (places_.size() < o.half_open_probes) {
-    places_.push_back(taken);
-  } else {
-    const auto lost = std::ranges::find_if(
-        places_, [now](const place& p) { return p.lease_ends <= now; });
-    if (lost == places_.end()) return 0;
-    *lost = taken;
-  }
+  if (places_.size() >= o.half_open_probes) return 0;
+  places_.push_back({last_probe_ + 1, now});
   return ++last_probe_;
 }
 
@@ -24,6 +17,12 @@ std::optional<time_point> half_open_probes::end(std::uint64_t probe) noexcept {
   const time_point began = found->began;
   places_.erase(found);
   return began;
+}
+
+bool half_open_probes::end_overdue(const circuit_breaker_options& o, time_point now) noexcept {
+  if (places_.empty() || saturating_add(places_.front().began, o.probe_lease) > now) return false;
+  places_.erase(places_.begin());
+  return true;
 }
 
 trial_result half_open_probes::count(const circuit_breaker_options& o, bool bad) noexcept {

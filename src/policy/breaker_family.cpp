@@ -294,7 +294,7 @@ step breaker_family_layer::enter(frame& f, operation& op) const {
   }
   if (f.permit.mark != 0 && f.permit.is_probe()) [[unlikely]] {
     op.start_edge_precisely();  // listeners may have been told that the circuit is half-open
-    narrow_probe(f.permit, op, core_->rules().options()->probe_timeout);
+    narrow_probe(f.permit, op, *core_->rules().options());
   }
   return step::go;
 }

@@ -77,8 +77,8 @@ bool breaker_machine<Store>::enter_locked(breaker_permit& permit, time_point now
         return false;
       change_locked(breaker_state::half_open, breaker_cause::open_time_over, now, 0.0);
       changed = true;
-      return enter_probe_locked(permit, now);
-    case breaker_state::half_open: return enter_probe_locked(permit, now);
+      return enter_probe_locked(permit, now, changed);
+    case breaker_state::half_open: return enter_probe_locked(permit, now, changed);
     case breaker_state::recovering: {
       auto& recovery = this->side().recovery;
       if (!recovery.admit(share_locked(breaker_state::recovering))) return false;

@@ -7,43 +7,61 @@
 namespace holdfast::detail {
 
 template <class Store>
-bool breaker_machine<Store>::enter_probe_locked(breaker_permit& permit, time_point now) {
+bool breaker_machine<Store>::enter_probe_locked(breaker_permit& permit, time_point now,
+                                                bool& changed) {
+  if (fail_overdue_locked({.now = now})) {
+    changed = true;
+    return enter_locked(permit, now, changed);
+  }
   const std::uint64_t probe = this->side().probes.reserve(*this->rules().options(), now);
   if (probe == 0) return false;
   permit = breaker_permit::probe(word_.load(std::memory_order_relaxed), probe);
   return true;
 }
 
+/// Counts probes that have outlived their lease as failed. True: the state has changed.
+template <class Store>
+bool breaker_machine<Store>::fail_overdue_locked(const breaker_outcome& o) {
+  const auto options = this->rules().options();
+  while (this->side().probes.end_overdue(*options, o.now)) {
+    if (count_probe_locked(true, o)) return true;
+  }
+  return false;
+}
+
+/// Counts the result of a probe. True: the state has changed.
+template <class Store>
+bool breaker_machine<Store>::count_probe_locked(bool bad, const breaker_outcome& o) {
+  const auto options = this->rules().options();
+  switch (this->side().probes.count(*options, bad)) {
+    case trial_result::undecided: return false;
+    case trial_result::passed:
+      if (options->recovery) {
+        step_locked(0, breaker_cause::probes_succeeded, o.now);
+      } else {
+        change_locked(breaker_state::closed, breaker_cause::probes_succeeded, o.now, 1.0);
+      }
+      break;
+    case trial_result::failed: open_locked(breaker_cause::probe_failed, o); break;
+  }
+  return true;
+}
+
 template <class Store>
 void breaker_machine<Store>::leave_probe(const breaker_permit& permit, verdict v,
                                          const breaker_outcome& o) {
-  bool changed = false;
   {
     const std::lock_guard lock(this->mutex());
     // A probe of an earlier half-open period, or one that lost its place, has no say.
     if (state_of(word_.load(std::memory_order_relaxed)) != breaker_state::half_open) return;
-    auto& probes = this->side().probes;
-    const auto began = probes.end(permit.probe_number());
-    if (!began || !kind_of(v, false)) return;
-    const auto kind = *kind_of(v, this->rules().took_long(o.now - *began));
-    const auto options = this->rules().options();
-    switch (probes.count(*options, this->rules().is_bad_probe(kind))) {
-      case trial_result::undecided: break;
-      case trial_result::passed:
-        changed = true;
-        if (options->recovery) {
-          step_locked(0, breaker_cause::probes_succeeded, o.now);
-        } else {
-          change_locked(breaker_state::closed, breaker_cause::probes_succeeded, o.now, 1.0);
-        }
-        break;
-      case trial_result::failed:
-        changed = true;
-        open_locked(breaker_cause::probe_failed, o);
-        break;
+    if (!fail_overdue_locked(o)) {
+      const auto began = this->side().probes.end(permit.probe_number());
+      if (!began || !kind_of(v, false)) return;
+      const auto kind = *kind_of(v, this->rules().took_long(o.now - *began));
+      if (!count_probe_locked(this->rules().is_bad_probe(kind), o)) return;
     }
   }
-  if (changed) this->rules().events.deliver();
+  this->rules().events.deliver();
 }
 
 template <class Store>
@@ -112,7 +130,10 @@ double breaker_machine<Store>::share_locked(breaker_state s) const {
   return 0.0;
 }
 
-template bool breaker_machine<full_breaker_store>::enter_probe_locked(breaker_permit&, time_point);
+template bool breaker_machine<full_breaker_store>::enter_probe_locked(breaker_permit&, time_point,
+                                                                      bool&);
+template bool breaker_machine<full_breaker_store>::fail_overdue_locked(const breaker_outcome&);
+template bool breaker_machine<full_breaker_store>::count_probe_locked(bool, const breaker_outcome&);
 template void breaker_machine<full_breaker_store>::leave_probe(const breaker_permit&, verdict,
                                                                const breaker_outcome&);
 template void breaker_machine<full_breaker_store>::leave_share(const breaker_permit&, verdict,
@@ -121,7 +142,10 @@ template void breaker_machine<full_breaker_store>::step_locked(std::size_t, brea
                                                                time_point);
 template double breaker_machine<full_breaker_store>::share_locked(breaker_state) const;
 template bool breaker_machine<compact_breaker_store>::enter_probe_locked(breaker_permit&,
-                                                                         time_point);
+                                                                         time_point, bool&);
+template bool breaker_machine<compact_breaker_store>::fail_overdue_locked(const breaker_outcome&);
+template bool breaker_machine<compact_breaker_store>::count_probe_locked(bool,
+                                                                         const breaker_outcome&);
 template void breaker_machine<compact_breaker_store>::leave_probe(const breaker_permit&, verdict,
                                                                   const breaker_outcome&);
 template void breaker_machine<compact_breaker_store>::leave_share(const breaker_permit&, verdict,

@@ -65,7 +65,7 @@ step breaker_layer::refuse(operation& op) const {
 
 void breaker_layer::narrow(breaker_permit& permit, operation& op) const {
   op.start_edge_precisely();  // listeners may have been told that the circuit is half-open
-  narrow_probe(permit, op, core_->rules().options()->probe_timeout);
+  narrow_probe(permit, op, *core_->rules().options());
 }
 
 void breaker_layer::judge(const breaker_permit& permit, operation& op) const {

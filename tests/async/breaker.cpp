@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // A circuit breaker in a pipeline: the timeout of its probes, the service's hints, slow calls.
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
 #include <catch2/catch_all.hpp>
 #include <string>
@@ -83,6 +86,72 @@ TEST_CASE("breaker: a probe has a tighter timeout, other calls have not", "[brea
     slow.takes = 5s;
     const auto normal = co_await pipe(slow.call());
     CHECK(normal.has_value());
+  });
+}
+
+TEST_CASE("breaker: a probe that hangs is ended with its lease, and has failed", "[breaker]") {
+  tried s({.probe_lease = 60s});
+  service hangs{.takes = 10min};
+  s.play([&]() -> asio::awaitable<void> {
+    const auto pipe = hf::pipeline().with(s.breaker).with(hf::timeout{1h});
+    co_await s.open(pipe);
+    int refused = 0;
+    for (int i = 1; i < 60; ++i) {
+      asio::co_spawn(
+          s.context,
+          [&, i]() -> asio::awaitable<void> {
+            co_await hf::sleep_for(i * 1s);
+            const auto r = co_await pipe(hangs.call());
+            refused += r.has_error() && r.error().code() == errc::circuit_open;
+          },
+          asio::detached);
+    }
+    const auto probe = co_await pipe(hangs.call());
+    CHECK(probe.error().code() == errc::attempt_timeout);
+    CHECK(s.elapsed() == 60s);
+    CHECK(refused == 59);
+    CHECK(hangs.asked == 1);
+    CHECK(s.breaker.state() == breaker_state::open);
+  });
+}
+
+TEST_CASE("breaker: a probe that is deaf to its end gives way to one after the open time",
+          "[breaker]") {
+  tried s({.probe_lease = 60s});
+  int in_flight = 0;
+  int most = 0;
+  const auto deaf = [&]() -> asio::awaitable<int> {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    most = std::max(most, ++in_flight);
+    co_await hf::sleep_for(65s);
+    --in_flight;
+    co_return 1;
+  };
+  s.play([&]() -> asio::awaitable<void> {
+    const auto pipe = hf::pipeline().with(s.breaker);
+    co_await s.open(pipe);
+    bool late_ended = false;
+    asio::co_spawn(
+        s.context,
+        [&]() -> asio::awaitable<void> {
+          std::ignore = co_await pipe(deaf);
+          late_ended = true;
+        },
+        asio::detached);
+    co_await hf::sleep_for(61s);
+    const auto refused = co_await pipe(deaf);
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().code() == errc::circuit_open);
+    CHECK(s.breaker.state() == breaker_state::open);
+    co_await hf::sleep_for(9s);
+    CHECK(late_ended);
+    CHECK(s.breaker.state() == breaker_state::open);  // its value came too late
+    co_await hf::sleep_for(1s);
+    service well;
+    const auto next = co_await pipe(well.call());
+    CHECK(next.has_value());
+    CHECK(s.breaker.state() == breaker_state::closed);
+    CHECK(most == 1);
   });
 }
 

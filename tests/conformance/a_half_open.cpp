@@ -108,22 +108,55 @@ TEST_CASE("bug 3: a probe whose outcome says nothing gives its place back", "[co
   CHECK(o.core.state() == breaker_state::closed);
 }
 
-TEST_CASE("bug 4: a probe that never ends loses its place, and its late result its say",
+TEST_CASE("bug 4: a probe that never ends has failed, and its late result has no say",
           "[conformance]") {
   opened o({.probe_lease = 60s});
   breaker_permit lost;
   breaker_permit next;
   REQUIRE(o.core.try_enter(lost, at(10s)));
   CHECK_FALSE(o.core.try_enter(next, at(70s - 1ns)));
-  REQUIRE(o.core.try_enter(next, at(70s)));
-  const verdict late = GENERATE(verdict::success, verdict::failure, verdict::neutral);
-  o.core.leave(lost, late, at(71s));
   CHECK(o.core.state() == breaker_state::half_open);
-  CHECK(o.probes(71s) == 1);  // the new one's place is not the old one's to give back
+  CHECK_FALSE(o.core.try_enter(next, at(70s)));
+  CHECK(o.core.state() == breaker_state::open);
+  REQUIRE(o.core.try_enter(next, at(80s)));
+  const verdict late = GENERATE(verdict::success, verdict::failure, verdict::neutral);
+  o.core.leave(lost, late, at(81s));
+  CHECK(o.core.state() == breaker_state::half_open);
+  CHECK(o.probes(81s) == 1);  // the new one's place is not the old one's to give back
   breaker_permit third;
-  CHECK_FALSE(o.core.try_enter(third, at(71s)));
-  o.core.leave(next, verdict::success, at(72s));
+  CHECK_FALSE(o.core.try_enter(third, at(81s)));
+  o.core.leave(next, verdict::success, at(82s));
   CHECK(o.core.state() == breaker_state::closed);
+}
+
+TEST_CASE("bug 4: the result of a probe that comes after its lease is a failure", "[conformance]") {
+  opened o({.probe_lease = 60s});
+  breaker_permit slow;
+  REQUIRE(o.core.try_enter(slow, at(10s)));
+  const auto ends = GENERATE(as<hf::duration>(), 70s - 1ns, 70s);
+  o.core.leave(slow, verdict::success, at(ends));
+  CHECK((o.core.state() == breaker_state::closed) == (ends < 70s));
+}
+
+TEST_CASE("bug 4: a probe that never ends is one of the failures that are judged by their share",
+          "[conformance]") {
+  // A share that is reached opens the circuit; one below it lets the rest close it.
+  const bool harmless = GENERATE(true, false);
+  opened o({.half_open_probes = 4,
+            .half_open_calls = 4,
+            .half_open_failure_rate = harmless ? 0.5 : 0.25,
+            .probe_lease = 60s});
+  breaker_permit lost;
+  REQUIRE(o.core.try_enter(lost, at(10s)));
+  for (int i = 0; i < 3; ++i) {
+    breaker_permit good;
+    REQUIRE(o.core.try_enter(good, at(10s)));
+    o.core.leave(good, verdict::success, at(10s));
+  }
+  CHECK(o.core.state() == breaker_state::half_open);
+  breaker_permit next;
+  CHECK(o.core.try_enter(next, at(70s)) == harmless);
+  CHECK(o.core.state() == (harmless ? breaker_state::closed : breaker_state::open));
 }
 
 TEST_CASE("bug 5: a cancelled probe gives its place back, wherever it was cancelled",

@@ -166,7 +166,7 @@ breaker_part::breaker_part(source& s, materials& m) {
     b.recovery.emplace();
     o.add("recovery", "hf::recovery_ramp{}");
   }
-  probe_timeout_ = b.probe_timeout;
+  probe_limit_ = b.probe_timeout > 0ms ? std::min(b.probe_timeout, b.probe_lease) : b.probe_lease;
   sees_slow_ = b.slow_rate > 0 || b.slow_after > 0ms || b.opens_if;
   policy_.emplace(b);
   if (s.pick(8) == 7 && drawn_classes().throws) watch_ = policy_->on_transition(throws_always());
@@ -175,7 +175,7 @@ breaker_part::breaker_part(source& s, materials& m) {
 
 void breaker_part::tell(stack_facts& f) const {
   limit_inside_ = f.attempt_limit;
-  if (probe_timeout_ > 0ms) f.least_timeout = std::min(f.least_timeout, probe_timeout_);
+  f.least_timeout = std::min(f.least_timeout, probe_limit_);
   f.kinds += letter;
 }
 

@@ -64,7 +64,7 @@ struct breaker_part final : handle_part<hf::circuit_breaker> {
 
  private:
   bool has_evidence(const world& w) const;
-  hf::duration probe_timeout_{0};
+  hf::duration probe_limit_{0};
   bool sees_slow_ = false;
   mutable hf::duration limit_inside_{0};
 };

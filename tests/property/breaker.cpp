@@ -87,12 +87,8 @@ struct model {
   bool enter() {
     if (state == breaker_state::open && now >= open_until) change(breaker_state::half_open);
     std::uint64_t probe = 0;
+    fail_overdue();
     if (state == breaker_state::half_open) {
-      if (probes.size() >= o.half_open_probes) {
-        const auto lost =
-            std::ranges::find_if(probes, [&](const auto& p) { return p.second <= now; });
-        if (lost != probes.end()) probes.erase(lost);
-      }
       if (probes.size() < o.half_open_probes) {
         probe = ++last_probe;
         probes[probe] = now + o.probe_lease;
@@ -110,9 +106,17 @@ struct model {
     return admitted;
   }
 
+  void fail_overdue() {
+    while (state == breaker_state::half_open && !probes.empty() && probes.begin()->second <= now) {
+      probes.erase(probes.begin());
+      judge_probe(true);
+    }
+  }
+
   void leave(std::size_t which, verdict v) {
     const ticket t = running[which];
     running.erase(running.begin() + static_cast<std::ptrdiff_t>(which));
+    if (t.probe != 0) fail_overdue();
     if (t.generation != generation) return;
     const bool owned = t.probe == 0 || probes.erase(t.probe) == 1;
     const bool fails = v == verdict::failure || v == verdict::overloaded;
@@ -237,7 +241,7 @@ struct pass_time : command {
     by = hf::duration(*rc::gen::weightedOneOf<std::int64_t>(
         {{12, rc::gen::inRange<std::int64_t>(0, window / 8)},
          {3, rc::gen::inRange<std::int64_t>(0, 2 * window)},
-         {2, rc::gen::just(m.o.half_open_probes == 1 ? m.o.probe_lease.count() : window)},
+         {2, rc::gen::just(m.o.probe_lease.count())},
          {3, rc::gen::just(m.state == breaker_state::open
                                ? std::max<std::int64_t>((m.open_until - m.now).count(), 0)
                                : window / 10)}}));
@@ -332,8 +336,7 @@ hf::circuit_breaker_options any_options() {
   o.successes_to_close = number(1, 3);
   o.half_open_calls = maybe(0.4) ? number(1, 6) : 0;
   o.half_open_failure_rate = rate();
-  // Which of several lost leases goes first is the breaker's choice.
-  o.probe_lease = o.half_open_probes == 1 ? hf::duration(500ms) * number(1, 10) : 1000h;
+  o.probe_lease = hf::duration(500ms) * number(1, 10);
   if (maybe(0.6)) {
     hf::recovery_ramp ramp{.steps = {}};
     for (unsigned i = number(1, 4); i > 0; --i) {

@@ -99,7 +99,9 @@ class breaker_machine : public Store {
   bool enter_timed(breaker_permit& permit, std::uint64_t word, time_point now,
                    const time_service* clock);
   bool enter_locked(breaker_permit& permit, time_point now, bool& changed);
-  bool enter_probe_locked(breaker_permit& permit, time_point now);
+  bool enter_probe_locked(breaker_permit& permit, time_point now, bool& changed);
+  bool fail_overdue_locked(const breaker_outcome& o);
+  bool count_probe_locked(bool bad, const breaker_outcome& o);
   void leave_call(const breaker_permit& permit, verdict v, const breaker_outcome& o);
   void leave_probe(const breaker_permit& permit, verdict v, const breaker_outcome& o);
   void leave_share(const breaker_permit& permit, verdict v, const breaker_outcome& o);

@@ -17,14 +17,16 @@ enum class trial_result : std::uint8_t { undecided, passed, failed };
 /// lock.
 class half_open_probes {
  public:
-  /// Takes a place: the number of the probe, or 0 where none is free. A probe whose lease is over
-  /// loses its place.
+  /// Takes a place: the number of the probe, or 0 where none is free.
   std::uint64_t reserve(const circuit_breaker_options& o, time_point now);
 
   /// Gives a place back; the time at which the probe began, or nothing if it has lost the place.
   std::optional<time_point> end(std::uint64_t probe) noexcept;
 
-  /// Counts what a probe that still had its place has shown.
+  /// Takes a place back whose lease is over: false if there is none.
+  bool end_overdue(const circuit_breaker_options& o, time_point now) noexcept;
+
+  /// Counts what a probe that had its place has shown.
   trial_result count(const circuit_breaker_options& o, bool bad) noexcept;
 
   /// Begins anew, with numbers that no probe of an earlier generation has.
@@ -37,10 +39,9 @@ class half_open_probes {
   struct place {
     std::uint64_t probe;
     time_point began;
-    time_point lease_ends;
   };
 
-  std::vector<place> places_;  // those that are taken
+  std::vector<place> places_;  // those that are taken, the oldest first
   std::uint64_t last_probe_ = 0;
   unsigned good_ = 0;
   unsigned bad_ = 0;

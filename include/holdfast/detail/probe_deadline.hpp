@@ -4,12 +4,14 @@
 
 #include <holdfast/detail/breaker_permit.hpp>
 #include <holdfast/detail/operation.hpp>
+#include <holdfast/policy/circuit_breaker_options.hpp>
 
 namespace holdfast::detail {
 
-/// Gives a probe a deadline of its own, if `limit` is more than zero. The one that it replaces is
-/// kept in the permit: its time where the state word would be, its code, plus one, as the note.
-void narrow_probe(breaker_permit& permit, operation& op, duration limit);
+/// Gives a probe a deadline of its own: the end of its time, or of its lease. The one that it
+/// replaces is kept in the permit: its time where the state word would be, its code, plus one, as
+/// the note.
+void narrow_probe(breaker_permit& permit, operation& op, const circuit_breaker_options& o);
 
 /// Puts the deadline back that `narrow_probe` has replaced, if it has. Before the outcome is judged.
 void widen_probe(const breaker_permit& permit, operation& op);

@@ -133,8 +133,10 @@ struct circuit_breaker_options {
   /// breaker then ends with `errc::attempt_timeout`. At least zero; zero: no limit of its own.
   duration probe_timeout = duration::zero();
 
-  /// A probe that has not ended after this time loses its place to a new one, and its result no
-  /// longer counts. More than zero.
+  /// The longest time for which a probe has its place. One that still runs then is ended with
+  /// `errc::attempt_timeout`, as at the end of `probe_timeout`. If its call does not heed that, the
+  /// next caller takes the place back: the probe counts as failed, and its result no longer counts.
+  /// More than zero.
   duration probe_lease = std::chrono::seconds(60);
 
   /// How traffic returns after half-open. Empty: all of it at once. `recovery_ramp{}`: in steps of
