@@ -25,6 +25,7 @@ set(kernels
   detail/limiter_core.cpp
   detail/place.cpp
   detail/resumption.cpp
+  detail/schedule_holes.cpp
   detail/sliding_log.cpp
   detail/striped_counts.cpp
   errc.cpp

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <algorithm>
 #include <holdfast/detail/gcra.hpp>
+#include <mutex>
 
 namespace holdfast::detail {
 
@@ -43,6 +44,9 @@ void gcra::heal(const limiter_plan& p, time_point now) noexcept {
   const std::uint64_t at = ticks(now);
   std::uint64_t seen = next_.load(std::memory_order_relaxed);
   if (static_cast<std::int64_t>(seen - at) > p.furthest) [[unlikely]] {
+    const std::lock_guard lock(mutex_);
+    holes_.clear();
+    has_holes_.store(false, std::memory_order_relaxed);
     next_.compare_exchange_strong(
         seen, at + static_cast<std::uint64_t>(ahead_of(p, seen, at)), std::memory_order_relaxed);
   }
@@ -84,6 +88,9 @@ booking gcra::book(const limiter_plan& p, std::uint32_t units, time_point now,
       const bool guessed = hold == 0 && guess <= longest_guess && wait <= guess;
       if (!guessed) {
         if (hold == 0 && use_credit(p, need, at)) return result;
+        if (need > 0 && has_holes_.load(std::memory_order_relaxed)) {
+          if (const auto between = book_hole(p, need, now, hold, latest)) return *between;
+        }
         result.what = booking::kind::later;
         result.at = saturating_add(now, duration_of(wait));
         if (result.at > latest) {
@@ -100,10 +107,43 @@ booking gcra::book(const limiter_plan& p, std::uint32_t units, time_point now,
   }
 }
 
+/// Books what others have given back, if it is enough and its time has not passed. It always comes
+/// before the end of the schedule: if it is too late, so is that.
+std::optional<booking> gcra::book_hole(const limiter_plan& p, std::int64_t need, time_point now,
+                                       std::int64_t hold, time_point latest) noexcept {
+  const std::uint64_t at = ticks(now);
+  const std::lock_guard lock(mutex_);
+  holes_.forget_until(at);
+  const auto end = holes_.find(need, at + static_cast<std::uint64_t>(hold));
+  has_holes_.store(!holes_.empty(), std::memory_order_relaxed);
+  if (!end) return std::nullopt;
+  const std::int64_t wait = std::max(static_cast<std::int64_t>(*end - at) - p.depth, hold);
+  const time_point when = wait > 0 ? saturating_add(now, duration_of(wait)) : now;
+  if (wait > 0 && when > latest) return booking{booking::kind::refused, when, 0};
+  holes_.use_until(*end);
+  has_holes_.store(!holes_.empty(), std::memory_order_relaxed);
+  return booking{wait > 0 ? booking::kind::later : booking::kind::admitted, when,
+                 static_cast<std::int64_t>(*end)};
+}
+
 void gcra::cancel(const limiter_plan& p, std::uint32_t units, std::int64_t mark) noexcept {
-  auto last = static_cast<std::uint64_t>(mark);
-  next_.compare_exchange_strong(last, last - static_cast<std::uint64_t>(units * p.interval),
-                                std::memory_order_relaxed);
+  const auto end = static_cast<std::uint64_t>(mark);
+  const std::uint64_t begin = end - static_cast<std::uint64_t>(units * p.interval);
+  if (begin == end) return;
+  const std::lock_guard lock(mutex_);
+  std::uint64_t seen = end;
+  if (next_.compare_exchange_strong(seen, begin, std::memory_order_relaxed)) {
+    // What was given back before this was the last booking is at the end now.
+    seen = begin;
+    const std::uint64_t free_from = holes_.take_ending_at(begin);
+    if (!next_.compare_exchange_strong(seen, free_from, std::memory_order_relaxed) &&
+        free_from != begin) {
+      holes_.add(free_from, begin);
+    }
+  } else if (!stale_until_ || static_cast<std::int64_t>(end - *stale_until_) > 0) {
+    holes_.add(begin, end);
+  }
+  has_holes_.store(!holes_.empty(), std::memory_order_relaxed);
 }
 
 /// Moves the schedule: `change` is given how far ahead it is and returns how far it shall be.
@@ -125,13 +165,23 @@ void gcra::change(const limiter_plan& p, time_point now, Change change) noexcept
 
 void gcra::refund(const limiter_plan& p, std::uint64_t units, time_point now) noexcept {
   const std::int64_t value = std::min(worth(p, units), p.depth);
-  bool others_wait = false;
-  change(p, now, [&](std::int64_t ahead) {
-    others_wait = ahead > p.depth;
-    return others_wait ? ahead : std::max<std::int64_t>(ahead - value, 0);
-  });
-  if (!others_wait) return;
   const std::uint64_t at = ticks(now);
+  bool others_wait = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::int64_t before = 0;
+    std::int64_t after = 0;
+    change(p, now, [&](std::int64_t ahead) {
+      others_wait = ahead > p.depth;
+      before = ahead;
+      return after = others_wait ? ahead : std::max<std::int64_t>(ahead - value, 0);
+    });
+    if (after != before) {
+      holes_.forget_from(at + static_cast<std::uint64_t>(after));
+      outdate_until(at + static_cast<std::uint64_t>(before));
+    }
+  }
+  if (!others_wait) return;
   std::uint64_t seen = credit_.load(std::memory_order_relaxed);
   for (;;) {
     auto left = static_cast<std::int64_t>(seen - at);
@@ -156,6 +206,11 @@ void gcra::leave_at_most(const limiter_plan& p, std::uint64_t units, time_point 
   credit_.store(ticks(now), std::memory_order_relaxed);
 }
 
+/// Bookings up to here can no longer be given back to others.
+void gcra::outdate_until(std::uint64_t tick) noexcept {
+  if (!stale_until_ || static_cast<std::int64_t>(tick - *stale_until_) > 0) stale_until_ = tick;
+}
+
 void gcra::hold(time_point until) noexcept {
   std::int64_t seen = hold_.load(std::memory_order_relaxed);
   while (seen < count(until) &&
@@ -164,7 +219,12 @@ void gcra::hold(time_point until) noexcept {
 }
 
 void gcra::convert(const limiter_plan& from, const limiter_plan& to, time_point now) noexcept {
+  const std::lock_guard lock(mutex_);
+  holes_.clear();
+  has_holes_.store(false, std::memory_order_relaxed);
+  std::int64_t before = 0;
   change(from, now, [&](std::int64_t ahead) {
+    before = ahead;
     // Below zero: permits that are owed, or booked for later.
     const double in_store =
         static_cast<double>(from.depth - ahead) / static_cast<double>(from.interval);
@@ -172,6 +232,7 @@ void gcra::convert(const limiter_plan& from, const limiter_plan& to, time_point 
         static_cast<double>(to.depth) - in_store * static_cast<double>(to.interval);
     return static_cast<std::int64_t>(std::clamp(wanted, 0.0, static_cast<double>(to.furthest)));
   });
+  outdate_until(ticks(now) + static_cast<std::uint64_t>(before));
   credit_.store(ticks(now), std::memory_order_relaxed);
 }
 
@@ -186,7 +247,14 @@ duration gcra::next_free(const limiter_plan& p, time_point now) const noexcept {
   const std::int64_t hold = held > now ? ticks_of(held - now) : 0;
   const std::int64_t ahead =
       std::max(ahead_of(p, next_.load(std::memory_order_relaxed), ticks(now)), hold);
-  return duration_of(std::max({ahead + p.interval - p.depth, hold, std::int64_t{0}}));
+  const std::int64_t wait = std::max({ahead + p.interval - p.depth, hold, std::int64_t{0}});
+  if (wait == 0 || !has_holes_.load(std::memory_order_relaxed)) return duration_of(wait);
+  const std::uint64_t at = ticks(now);
+  const std::lock_guard lock(mutex_);
+  const auto end = holes_.find(p.interval, at + static_cast<std::uint64_t>(hold));
+  if (!end) return duration_of(wait);
+  return duration_of(
+      std::max({static_cast<std::int64_t>(*end - at) - p.depth, hold, std::int64_t{0}}));
 }
 
 }  // namespace holdfast::detail

@@ -173,6 +173,74 @@ TEST_CASE("rate limiter: a cancelled wait ends at once and gives its place back"
   });
 }
 
+namespace {
+
+/// Operations that wait for a limiter, each of which can be cancelled.
+struct waiting_operations {
+  template <class Pipeline>
+  waiting_operations(const asio::any_io_executor& executor, const Pipeline& guard, int count)
+      : signals(static_cast<std::size_t>(count)) {
+    for (asio::cancellation_signal& signal : signals) {
+      const auto one = [this, &guard]() -> asio::awaitable<void> {
+        const auto r = co_await guard(ready);
+        cancelled += r.has_error() && r.error().code() == hf::errc::cancelled;
+      };
+      asio::co_spawn(executor, [](auto run) -> asio::awaitable<void> { co_await run(); }(one),
+                     asio::bind_cancellation_slot(signal.slot(), asio::detached));
+    }
+  }
+  void cancel(std::size_t which) { signals[which].emit(asio::cancellation_type::terminal); }
+
+  std::vector<asio::cancellation_signal> signals;
+  int cancelled = 0;
+};
+
+}  // namespace
+
+TEST_CASE("rate limiter: what nobody waits for any more is free, in whatever order they left") {
+  const auto algorithm = GENERATE(limiter_algorithm::gcra, limiter_algorithm::sliding_window);
+  const auto stride = GENERATE(std::size_t{1}, std::size_t{19}, std::size_t{7});  // 19: backwards
+  in_virtual_time([=](virtual_time& time) -> asio::awaitable<void> {
+    const hf::rate_limiter limiter(
+        {.permits = 1, .period = 1s, .algorithm = algorithm, .max_wait = 20s});
+    const auto guard = hf::pipeline().with(limiter);
+    const auto first = co_await guard(ready);
+    REQUIRE(first.has_value());
+    waiting_operations waiting(co_await asio::this_coro::executor, guard, 20);
+    co_await hf::sleep_for(0s);
+    REQUIRE(limiter.snapshot(time.now()).waiting == 20);
+    for (std::size_t i = 0; i < 20; ++i) waiting.cancel(i * stride % 20);
+    co_await hf::sleep_for(0s);
+    REQUIRE(waiting.cancelled == 20);
+    CHECK(limiter.snapshot(time.now()).next_free == 1s);
+    co_await hf::sleep_for(10s);
+    const auto begun = time.now();
+    const auto late = co_await guard(ready);
+    CHECK(late.has_value());
+    CHECK(time.now() == begun);
+  });
+}
+
+TEST_CASE("rate limiter: a time that was given up goes to the next who comes") {
+  in_virtual_time([](virtual_time& time) -> asio::awaitable<void> {
+    const hf::rate_limiter limiter({.permits = 1, .period = 1s, .max_wait = 20s});
+    const auto guard = hf::pipeline().with(limiter);
+    const auto first = co_await guard(ready);
+    REQUIRE(first.has_value());
+    const auto begun = time.now();
+    waiting_operations waiting(co_await asio::this_coro::executor, guard, 3);
+    co_await hf::sleep_for(0s);
+    waiting.cancel(1);
+    co_await hf::sleep_for(0s);
+    const auto next = co_await guard(ready);
+    CHECK(next.has_value());
+    CHECK(time.now() - begun == 2s);
+    const auto last = co_await guard(ready);
+    CHECK(last.has_value());
+    CHECK(time.now() - begun == 4s);
+  });
+}
+
 TEST_CASE("rate limiter: an executor that goes takes its waits along") {
   const hf::rate_limiter limiter({.permits = 1, .period = 1h, .burst = 1, .max_wait = 5h});
   {

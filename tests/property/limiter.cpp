@@ -60,6 +60,8 @@ struct exact_bucket {
   wide full_at = 0;
   hf::time_point hold{};
   wide credit_until = 0;
+  std::vector<std::pair<wide, wide>> holes{};  // booked, and given back
+  wide stale_until = 0;
 
   wide scale() const { return wide{63} * o.permits; }
   wide at(hf::time_point t) const { return wide{t.time_since_epoch().count()} * scale(); }
@@ -95,6 +97,13 @@ struct exact_bucket {
       credit_until = at(now) + credit() - need;
       return {booking::kind::admitted, now, 0};
     }
+    if (const auto end = wait > 0s && need > 0 ? hole_for(need) : std::nullopt) {
+      const hf::duration until = hole_wait(*end);
+      if (until > 0s && now + until > latest) return {booking::kind::refused, now + until, 0};
+      cut(*end - need, *end);
+      return {until > 0s ? booking::kind::later : booking::kind::admitted, now + until,
+              static_cast<std::int64_t>(*end / o.permits)};
+    }
     if (wait > 0s && now + wait > latest) return {booking::kind::refused, now + wait, 0};
     take(units);
     // The mark is in ticks: whole, where the interval is.
@@ -102,8 +111,54 @@ struct exact_bucket {
             static_cast<std::int64_t>(full_at / o.permits)};
   }
 
+  /// Where a booking between others would end.
+  std::optional<wide> hole_for(wide need) const {
+    for (const auto& [begin, end] : joined()) {
+      const wide from = std::max(begin, at(now) + held());
+      if (from + need <= end) return from + need;
+    }
+    return {};
+  }
+  hf::duration hole_wait(wide end) const {
+    return rounded(std::max({end - at(now) - depth(), held(), wide{0}}));
+  }
+  std::vector<std::pair<wide, wide>> joined() const {
+    std::vector<std::pair<wide, wide>> sorted = holes;
+    std::ranges::sort(sorted);
+    std::vector<std::pair<wide, wide>> all;
+    for (const auto& h : sorted) {
+      if (!all.empty() && all.back().second == h.first) {
+        all.back().second = h.second;
+      } else {
+        all.push_back(h);
+      }
+    }
+    return all;
+  }
+  /// What is used is no hole any more.
+  void cut(wide from, wide to) {
+    std::vector<std::pair<wide, wide>> left;
+    for (const auto& [begin, end] : holes) {
+      if (begin < from) left.emplace_back(begin, std::min(end, from));
+      if (end > to) left.emplace_back(std::max(begin, to), end);
+    }
+    holes = left;
+  }
+
   void cancel(std::uint32_t units, std::int64_t mark) {
-    if (full_at == wide{mark} * o.permits) full_at -= units * interval();
+    const wide end = wide{mark} * o.permits;
+    const wide begin = end - units * interval();
+    if (full_at == end) {
+      full_at = begin;
+      for (const auto& h : joined()) {
+        if (h.second == full_at) {
+          full_at = h.first;
+          cut(h.first, h.second);
+        }
+      }
+    } else if (end > stale_until && begin != end) {
+      holes.emplace_back(begin, end);
+    }
   }
 
   void refund(std::uint64_t units) {
@@ -111,7 +166,9 @@ struct exact_bucket {
     if (ahead() > depth()) {
       credit_until = at(now) + std::min(credit() + value, depth());
     } else if (value > 0) {
+      if (ahead() > 0) stale_until = std::max(stale_until, full_at);
       full_at = at(now) + std::max<wide>(ahead() - value, 0);
+      cut(full_at, full_at + depth());
     }
   }
 
@@ -143,6 +200,8 @@ struct exact_bucket {
     const wide ahead_then = ahead();
     const wide depth_then = depth();
     const wide interval_then = interval();
+    holes.clear();
+    stale_until = std::max(stale_until, at(now) + ahead_then) / o.permits * to.permits;
     o = to;
     // The same unit of permits; the test's periods divide it.
     const wide in_store = (depth_then - ahead_then) * interval() / interval_then;
@@ -154,7 +213,10 @@ struct exact_bucket {
     if (held() > 0) return 0;
     return static_cast<std::uint64_t>(std::max<wide>(depth() - ahead(), 0) / interval());
   }
-  hf::duration next_free() const { return wait_for(1); }
+  hf::duration next_free() const {
+    const auto end = wait_for(1) > 0s ? hole_for(interval()) : std::nullopt;
+    return end ? hole_wait(*end) : wait_for(1);
+  }
 };
 
 struct op {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The rate limiter's schedule by hand, against a token bucket that is counted without rounding.
+#include <algorithm>
 #include <catch2/catch_all.hpp>
 #include <holdfast/detail/gcra.hpp>
 #include <random>
@@ -271,10 +272,94 @@ TEST_CASE("a booking that is not used goes back if nobody is behind it", "[gcra]
     g.cancel(p, 1, a.mark);
     CHECK(g.book(p, 1, at(0s), at(1s)).at == at(100ms));
   }
-  SECTION("one with others behind it: their times are fixed") {
+  SECTION("one with others behind it: their times are fixed, its own is free") {
     g.cancel(p, 1, a.mark);
+    CHECK(g.next_free(p, at(0s)) == 100ms);
+    const booking again = g.book(p, 1, at(0s), at(1s));
+    CHECK(again.at == at(100ms));
     CHECK(g.book(p, 1, at(0s), at(1s)).at == at(300ms));
   }
+  SECTION("a time that has passed is nobody's") {
+    g.cancel(p, 1, a.mark);
+    CHECK(g.book(p, 1, at(100ms) + 1ns, at(1s)).at == at(300ms));
+  }
+  SECTION("too late is refused, and takes nothing") {
+    g.cancel(p, 1, a.mark);
+    const booking refused = g.book(p, 1, at(0s), at(99ms));
+    CHECK(refused.what == booking::kind::refused);
+    CHECK(refused.at == at(100ms));
+    CHECK(g.book(p, 1, at(0s), at(1s)).at == at(100ms));
+  }
+  SECTION("the service's silence covers it as well") {
+    g.cancel(p, 1, a.mark);
+    g.hold(at(150ms));
+    CHECK(g.book(p, 1, at(0s), at(1s)).at == at(300ms));
+  }
+  SECTION("none is left of before a conversion") {
+    g.cancel(p, 1, a.mark);
+    g.convert(p, p, at(0s));
+    CHECK(g.book(p, 1, at(0s), at(1s)).at == at(300ms));
+    g.cancel(p, 1, b.mark);
+    CHECK(g.book(p, 1, at(0s), at(1s)).at == at(400ms));
+  }
+}
+
+TEST_CASE("bookings that nobody uses leave nothing behind, in whatever order they go", "[gcra]") {
+  const limiter_plan p(options{.permits = 1, .period = 1s, .burst = 1, .max_wait = 20s});
+  gcra g;
+  REQUIRE(take_now(g, p, 1, at(0s)));
+  std::vector<booking> waiting;
+  for (int i = 1; i <= 20; ++i) {
+    waiting.push_back(g.book(p, 1, at(0s), at(20s)));
+    REQUIRE(waiting.back().at == at(i * 1s));
+  }
+  const test::seed seed(GENERATE(range(0u, 30u)));
+  std::mt19937_64 random(seed);
+  if (seed > 1) std::ranges::shuffle(waiting, random);
+  if (seed == 1) std::ranges::reverse(waiting);
+  for (const booking& b : waiting) g.cancel(p, 1, b.mark);
+  CHECK(g.book(p, 1, at(0s), at(20s)).at == at(1s));
+  CHECK(g.available(p, at(10s)) == 1);
+  CHECK(take_now(g, p, 1, at(10s)));
+}
+
+TEST_CASE("of a burst, what passed unused and what was given back last come together", "[gcra]") {
+  const limiter_plan p(options{.permits = 1, .period = 1s, .burst = 5, .max_wait = 20s});
+  gcra g;
+  REQUIRE(take_now(g, p, 5, at(0s)));
+  std::vector<booking> waiting;
+  for (int i = 1; i <= 6; ++i) waiting.push_back(g.book(p, 1, at(0s), at(20s)));
+  // At 3 s three permits have come that nobody took; the other three bookings still stand.
+  for (int i = 0; i < 3; ++i) g.cancel(p, 1, waiting[static_cast<std::size_t>(i)].mark);
+  CHECK(g.book(p, 5, at(3s), at(3s)).what == booking::kind::refused);
+  for (int i = 3; i < 6; ++i) g.cancel(p, 1, waiting[static_cast<std::size_t>(i)].mark);
+  CHECK(g.available(p, at(3s)) == 3);
+}
+
+TEST_CASE("a permit that came unused while others wait is there for who comes", "[gcra]") {
+  const limiter_plan p(options{.permits = 1, .period = 1s, .burst = 5, .max_wait = 20s});
+  gcra g;
+  REQUIRE(take_now(g, p, 5, at(0s)));
+  const booking unused = g.book(p, 1, at(0s), at(20s));
+  REQUIRE(g.book(p, 1, at(0s), at(20s)).at == at(2s));
+  g.cancel(p, 1, unused.mark);
+  const booking b = g.book(p, 1, at(1500ms), at(20s));
+  CHECK(b.what == booking::kind::admitted);
+  CHECK(b.at == at(1500ms));
+  CHECK(g.book(p, 1, at(1500ms), at(20s)).at == at(3s));
+}
+
+TEST_CASE("what goes back into the store is not free once more between bookings", "[gcra]") {
+  const limiter_plan p(options{.permits = 1, .period = 1s, .burst = 5, .max_wait = 20s});
+  gcra g;
+  REQUIRE(take_now(g, p, 5, at(0s)));
+  const booking hole = g.book(p, 1, at(0s), at(20s));
+  REQUIRE(g.book(p, 1, at(0s), at(20s)).at == at(2s));
+  g.cancel(p, 1, hole.mark);
+  g.refund(p, 3, at(2s));  // nobody waits: the schedule goes back behind the hole
+  REQUIRE(g.available(p, at(2s)) == 3);
+  CHECK(take_now(g, p, 3, at(2s)));
+  CHECK(g.book(p, 1, at(2s), at(20s)).at == at(3s));
 }
 
 TEST_CASE("permits that were not used come back", "[gcra]") {

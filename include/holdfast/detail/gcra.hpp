@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/limiter_plan.hpp>
+#include <holdfast/detail/schedule_holes.hpp>
 #include <holdfast/detail/sync.hpp>
+#include <optional>
 
 namespace holdfast::detail {
 
@@ -17,7 +19,8 @@ namespace holdfast::detail {
 /// worth; a schedule that has fallen behind starts again at the present. To wait is to take permits
 /// that are due later: the time of admission is known at once and never changes.
 ///
-/// Words wrap around, like serial numbers: only differences count. Thread safety: safe, all of it.
+/// Words wrap around, like serial numbers: only differences count. Thread safety: safe, all of it;
+/// who gives back takes a lock, and so does who books while something that was given back is free.
 class gcra {
  public:
   /// Takes `units` if they are there for certain. `now` may be behind the real time by `behind`.
@@ -55,8 +58,8 @@ class gcra {
   booking book(const limiter_plan& p, std::uint32_t units, time_point now,
                time_point latest) noexcept;
 
-  /// Gives back what was booked for later and will not be used. Only the last booking can be
-  /// undone: the times of those behind it are fixed, and its own cannot be given to anybody.
+  /// Gives back what was booked for later and will not be used. The times of those behind it are
+  /// fixed: theirs is free for those who book next, as long as it has not passed.
   void cancel(const limiter_plan& p, std::uint32_t units, std::int64_t mark) noexcept;
 
   /// Gives back permits that were taken and not used. Where others wait, who have their times
@@ -92,6 +95,9 @@ class gcra {
   }
   std::int64_t ahead_of(const limiter_plan& p, std::uint64_t seen, std::uint64_t at) const noexcept;
   void heal(const limiter_plan& p, time_point now) noexcept;
+  void outdate_until(std::uint64_t tick) noexcept;
+  std::optional<booking> book_hole(const limiter_plan& p, std::int64_t need, time_point now,
+                                   std::int64_t hold, time_point latest) noexcept;
   bool use_credit(const limiter_plan& p, std::int64_t need, std::uint64_t at) noexcept;
   template <class Change>
   void change(const limiter_plan& p, time_point now, Change change) noexcept;
@@ -100,6 +106,13 @@ class gcra {
   sync::atomic<std::int64_t> hold_{0};    // nanoseconds
   sync::atomic<std::uint64_t> begun_{0};  // ticks: until when a guessed start may be ahead
   sync::atomic<std::uint64_t> credit_{0};  // ticks: when the credit has faded
+
+  // Held by whoever moves the schedule back, so that no hole is ever beyond its end.
+  mutable sync::mutex mutex_;
+  schedule_holes holes_;
+  sync::atomic<bool> has_holes_{false};
+  // Marks up to this one are of before the schedule was moved, and stand for other ticks now.
+  std::optional<std::uint64_t> stale_until_;
 };
 
 }  // namespace holdfast::detail

@@ -18,7 +18,8 @@ namespace holdfast {
 /// A call that finds its permits missing waits for them, if there is a `max_wait`: when they are
 /// due is known at once, and where that is too late, by `max_wait` or by the operation's deadline,
 /// it is refused at once with `errc::rate_limited` and the time after which it would have been
-/// admitted, and takes nothing. First come, first served.
+/// admitted, and takes nothing. First come, first served; a time that somebody gives up goes to the
+/// next who comes.
 ///
 /// A weighted limiter takes `call_options::cost` permits, and settles on the way up: what the call
 /// said with `call_context::settle` is what it cost in the end. A call that was never started costs
@@ -29,7 +30,7 @@ namespace holdfast {
 /// A handle: copies share the limiter, and operations keep it alive. Thread safety: safe, from any
 /// thread and executor. Cost: one compare-and-swap per call; a reading of the precise clock where a
 /// small store (fewer than 16 permits, or refilled in less than 64 ms) is full, or where permits
-/// are missing; no allocation, except for a wait.
+/// are missing; a lock where permits come back; no allocation, except for a wait.
 class rate_limiter {
  public:
   using options = rate_limiter_options;
@@ -65,7 +66,7 @@ class rate_limiter {
   }
 
   /// Gives back a reservation that was not used at all. Once for each.
-  /// Before its time, permits go back only if nobody has reserved after it.
+  /// Before its time, it goes to the next who reserves; who has reserved already keeps the time.
   void refund(const reservation& r, time_point now = clock::now()) noexcept;
 
   /// Takes over what the service says: that so many permits remain until it starts anew in `reset`.
