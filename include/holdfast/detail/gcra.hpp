@@ -19,8 +19,8 @@ namespace holdfast::detail {
 /// worth; a schedule that has fallen behind starts again at the present. To wait is to take permits
 /// that are due later: the time of admission is known at once and never changes.
 ///
-/// Words wrap around, like serial numbers: only differences count. Thread safety: safe, all of it;
-/// who gives back takes a lock, and so does who books while something that was given back is free.
+/// Words wrap around, like serial numbers: only differences count. Thread safety: safe, all of it.
+/// `cancel`, `refund` and `convert` take a lock; `book` does only while the schedule has holes.
 class gcra {
  public:
   /// Takes `units` if they are there for certain. `now` may be behind the real time by `behind`.
@@ -58,8 +58,8 @@ class gcra {
   booking book(const limiter_plan& p, std::uint32_t units, time_point now,
                time_point latest) noexcept;
 
-  /// Gives back what was booked for later and will not be used. The times of those behind it are
-  /// fixed: theirs is free for those who book next, as long as it has not passed.
+  /// Gives back a booking that will not be used. Later bookings keep their times. The next `book`
+  /// can have the time that is given back, until it has passed.
   void cancel(const limiter_plan& p, std::uint32_t units, std::int64_t mark) noexcept;
 
   /// Gives back permits that were taken and not used. Where others wait, who have their times
@@ -107,11 +107,11 @@ class gcra {
   sync::atomic<std::uint64_t> begun_{0};  // ticks: until when a guessed start may be ahead
   sync::atomic<std::uint64_t> credit_{0};  // ticks: when the credit has faded
 
-  // Held by whoever moves the schedule back, so that no hole is ever beyond its end.
+  // Every function that moves the schedule back holds this, so that no hole lies beyond its end.
   mutable sync::mutex mutex_;
   schedule_holes holes_;
   sync::atomic<bool> has_holes_{false};
-  // Marks up to this one are of before the schedule was moved, and stand for other ticks now.
+  // The schedule was moved after the bookings with these marks were made: they leave no hole.
   std::optional<std::uint64_t> stale_until_;
 };
 

@@ -23,10 +23,10 @@ class half_open_probes {
   /// Gives a place back; the time at which the probe began, or nothing if it has lost the place.
   std::optional<time_point> end(std::uint64_t probe) noexcept;
 
-  /// Takes a place back whose lease is over: false if there is none.
+  /// Takes back one place whose lease is over. Returns false if there is none.
   bool end_overdue(const circuit_breaker_options& o, time_point now) noexcept;
 
-  /// Counts what a probe that had its place has shown.
+  /// Counts the result of a probe that had a place until now.
   trial_result count(const circuit_breaker_options& o, bool bad) noexcept;
 
   /// Begins anew, with numbers that no probe of an earlier generation has.

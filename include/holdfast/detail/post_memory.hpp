@@ -51,8 +51,8 @@ class post_memory {
   unsigned held_ = 0;
 };
 
-/// Hands out blocks of the same kind. Memory that one thread posts and another frees comes back to
-/// the first in batches; with Asio's own allocator it wanders from thread to thread.
+/// Allocates such blocks. If one thread posts and another runs what it posts, the blocks come back
+/// to the first thread in batches. Asio's own allocator would allocate anew for each.
 template <class T>
 struct post_allocator {
   using value_type = T;

@@ -8,9 +8,9 @@
 
 namespace holdfast::detail {
 
-/// Gives a probe a deadline of its own: the end of its time, or of its lease. The one that it
-/// replaces is kept in the permit: its time where the state word would be, its code, plus one, as
-/// the note.
+/// Gives a probe a deadline of its own: the end of `probe_timeout` or of its lease, whichever is
+/// earlier. The permit keeps the deadline that this replaces: its time in place of the state word,
+/// its code plus one as the note.
 void narrow_probe(breaker_permit& permit, operation& op, const circuit_breaker_options& o);
 
 /// Puts the deadline back that `narrow_probe` has replaced, if it has. Before the outcome is judged.

@@ -8,21 +8,20 @@
 
 namespace holdfast::detail {
 
-/// What of a rate limiter's schedule was booked and will not be used: stretches of ticks, the
-/// earliest first, of which no two touch. Ticks wrap around, as in `gcra`, under whose lock this is
-/// used.
+/// The holes in a rate limiter's schedule: stretches of ticks that were booked and then given back.
+/// Sorted; no two touch. Ticks wrap around, as in `gcra`, which holds its lock while it uses this.
 class schedule_holes {
  public:
-  /// Adds a stretch; one that finds no memory is lost.
+  /// Adds a hole. Without memory for it, its permits are lost.
   void add(std::uint64_t begin, std::uint64_t end) noexcept;
 
-  /// Where the first booking of `need` ticks would end that begins at `earliest` or later.
+  /// Finds the first place for `need` ticks at `earliest` or later: the tick at which it ends.
   std::optional<std::uint64_t> find(std::int64_t need, std::uint64_t earliest) const noexcept;
 
-  /// Uses what `find` has told. What is before it in its stretch is lost.
+  /// Takes the place that `find` has returned. The part of its hole before that place is lost.
   void use_until(std::uint64_t end) noexcept;
 
-  /// Takes out the stretch that ends at `end`, where there is one: its begin, or else `end`.
+  /// Removes the hole that ends at `end` and returns its begin. Returns `end` if there is none.
   std::uint64_t take_ending_at(std::uint64_t end) noexcept;
 
   void forget_until(std::uint64_t tick) noexcept;

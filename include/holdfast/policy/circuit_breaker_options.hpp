@@ -133,9 +133,9 @@ struct circuit_breaker_options {
   /// breaker then ends with `errc::attempt_timeout`. At least zero; zero: no limit of its own.
   duration probe_timeout = duration::zero();
 
-  /// The longest time for which a probe has its place. One that still runs then is ended with
-  /// `errc::attempt_timeout`, as at the end of `probe_timeout`. If its call does not heed that, the
-  /// next caller takes the place back: the probe counts as failed, and its result no longer counts.
+  /// The longest time for which a probe keeps its place. A probe that still runs then ends with
+  /// `errc::attempt_timeout`, as after `probe_timeout`. If its call ignores the cancellation, the
+  /// next operation takes the place back: the probe counts as failed, and its result is ignored.
   /// More than zero.
   duration probe_lease = std::chrono::seconds(60);
 

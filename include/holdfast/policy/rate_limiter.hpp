@@ -18,8 +18,8 @@ namespace holdfast {
 /// A call that finds its permits missing waits for them, if there is a `max_wait`: when they are
 /// due is known at once, and where that is too late, by `max_wait` or by the operation's deadline,
 /// it is refused at once with `errc::rate_limited` and the time after which it would have been
-/// admitted, and takes nothing. First come, first served; a time that somebody gives up goes to the
-/// next who comes.
+/// admitted, and takes nothing. First come, first served. If a waiting operation is cancelled, the
+/// next operation to arrive can have its time.
 ///
 /// A weighted limiter takes `call_options::cost` permits, and settles on the way up: what the call
 /// said with `call_context::settle` is what it cost in the end. A call that was never started costs
@@ -66,7 +66,7 @@ class rate_limiter {
   }
 
   /// Gives back a reservation that was not used at all. Once for each.
-  /// Before its time, it goes to the next who reserves; who has reserved already keeps the time.
+  /// Before its time, the next `reserve` can have that time. Other reservations keep theirs.
   void refund(const reservation& r, time_point now = clock::now()) noexcept;
 
   /// Takes over what the service says: that so many permits remain until it starts anew in `reset`.
