@@ -27,6 +27,12 @@ std::int64_t worth(const limiter_plan& p, std::uint64_t units) noexcept {
   return static_cast<std::int64_t>(std::min(units, most)) * p.interval;
 }
 
+/// How long a booking that ends at `end` waits. `hold` is zero or more.
+std::int64_t wait_until(const limiter_plan& p, std::uint64_t end, std::uint64_t at,
+                        std::int64_t hold) noexcept {
+  return std::max(static_cast<std::int64_t>(end - at) - p.depth, hold);
+}
+
 }  // namespace
 
 /// How far the schedule is ahead of the present; not negative.
@@ -113,11 +119,13 @@ std::optional<booking> gcra::book_hole(const limiter_plan& p, std::int64_t need,
                                        std::int64_t hold, time_point latest) noexcept {
   const std::uint64_t at = ticks(now);
   const std::lock_guard lock(mutex_);
-  holes_.forget_until(at);
   const auto end = holes_.find(need, at + static_cast<std::uint64_t>(hold));
-  has_holes_.store(!holes_.empty(), std::memory_order_relaxed);
-  if (!end) return std::nullopt;
-  const std::int64_t wait = std::max(static_cast<std::int64_t>(*end - at) - p.depth, hold);
+  if (!end) {
+    holes_.forget_until(at);
+    has_holes_.store(!holes_.empty(), std::memory_order_relaxed);
+    return std::nullopt;
+  }
+  const std::int64_t wait = wait_until(p, *end, at, hold);
   const time_point when = wait > 0 ? saturating_add(now, duration_of(wait)) : now;
   if (wait > 0 && when > latest) return booking{booking::kind::refused, when, 0};
   holes_.use_until(*end);
@@ -133,11 +141,11 @@ void gcra::cancel(const limiter_plan& p, std::uint32_t units, std::int64_t mark)
   const std::lock_guard lock(mutex_);
   std::uint64_t seen = end;
   if (next_.compare_exchange_strong(seen, begin, std::memory_order_relaxed)) {
-    // What was given back before this was the last booking is at the end now.
+    // A hole in front of the last booking is at the end of the schedule now.
     seen = begin;
     const std::uint64_t free_from = holes_.take_ending_at(begin);
-    if (!next_.compare_exchange_strong(seen, free_from, std::memory_order_relaxed) &&
-        free_from != begin) {
+    if (free_from != begin &&
+        !next_.compare_exchange_strong(seen, free_from, std::memory_order_relaxed)) {
       holes_.add(free_from, begin);
     }
   } else if (!stale_until_ || static_cast<std::int64_t>(end - *stale_until_) > 0) {
@@ -252,9 +260,7 @@ duration gcra::next_free(const limiter_plan& p, time_point now) const noexcept {
   const std::uint64_t at = ticks(now);
   const std::lock_guard lock(mutex_);
   const auto end = holes_.find(p.interval, at + static_cast<std::uint64_t>(hold));
-  if (!end) return duration_of(wait);
-  return duration_of(
-      std::max({static_cast<std::int64_t>(*end - at) - p.depth, hold, std::int64_t{0}}));
+  return duration_of(end ? wait_until(p, *end, at, hold) : wait);
 }
 
 }  // namespace holdfast::detail
