@@ -159,15 +159,13 @@ class chain_attempt {
   attempt_sink<value_type> sink_;
 };
 
-/// The initiation of the wait for an attempt that does not run in the caller's chain.
+/// Starts an attempt that does not run in the caller's chain: to be awaited.
 template <class Attempt>
-struct start_attempt {
-  Attempt* attempt;
-  template <class Handler>
-  void operator()(Handler&& handler) const {
-    attempt->start(std::forward<Handler>(handler));
-  }
-};
+auto start_attempt(Attempt& attempt) {
+  return asio::async_initiate<const asio::deferred_t, void()>(
+      [a = &attempt](auto&& handler) { a->start(std::forward<decltype(handler)>(handler)); },
+      asio::deferred);
+}
 
 }  // namespace holdfast::detail
 

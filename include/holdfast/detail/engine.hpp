@@ -53,10 +53,15 @@ struct go_home {
   }
 };
 
-/// Posts a coroutine that has left its executor back to it, then sets `throw_if_cancelled`. To be
-/// awaited while that is false.
-inline asio::awaitable<void> come_home(bool throws) {
-  co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
+/// Brings the operation's coroutine back to the executor that it may have left, makes the wait that a
+/// layer asks for, if it does, and sets `throw_if_cancelled`. To be awaited while that is false: a
+/// coroutine that is cancelled has to come home as well. Nothing in it needs memory.
+inline asio::awaitable<void> pause(operation& op, asio::awaitable<void> wait, const bool& throws) {
+  if (!op.home.here()) {
+    co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
+  }
+  op.coroutine = co_await asio::this_coro::cancellation_state;
+  if (wait.valid() && !op.caller_cancelled()) co_await std::move(wait);
   co_await asio::this_coro::throw_if_cancelled(throws);
 }
 
@@ -74,6 +79,26 @@ verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) n
   const classification c = classify(classifier, std::as_const(outcome));
   op.retry_after = c.retry_after.value_or(duration(-1));
   return c.outcome;
+}
+
+/// The edge back from an attempt: judges its outcome, and writes it down where somebody wants to know.
+template <class T, class Stack>
+[[gnu::always_inline]] inline verdict end_attempt(const Stack& stack, operation& op, result<T>& outcome,
+                                                  bool counts) {
+  op.disarm();
+  const time_point started = op.options.ledger ? op.now() : time_point();
+  verdict v = verdict::success;
+  if (accepts_any_value<typename Stack::classifier_type, T> && outcome.has_value()) [[likely]] {
+    op.start_edge<Stack::reads_time>();
+  } else {
+    v = judge(stack.classifier, op, outcome);
+    op.start_edge_precisely();
+  }
+  if (op.options.ledger && counts) [[unlikely]] {
+    op.record_attempt(op.attempt(), started, v,
+                      op.error ? op.error->code() : boost::system::error_code());
+  }
+  return v;
 }
 
 /// Goes on down after a wait.
@@ -108,12 +133,12 @@ int rank_of(const result<T>& outcome, verdict v) {
   return v == verdict::request_fault ? 1 : 2;
 }
 
-/// Lets the link of the fallback layer `at` answer in place of `outcome`, whose verdict is `last`. It
-/// runs as an operation of its own within this one. A coroutine apart, so that calls that go well do
-/// not carry its frame.
+/// Lets the link of the fallback layer `at` answer in place of `outcome`, whose verdict is `v`. It runs
+/// as an operation of its own within this one. A coroutine apart, so that calls that go well do not
+/// carry its frame.
 template <class T, class Stack>
-asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation& op,
-                                   outcome_slot<T>& outcome, verdict last) {
+asio::awaitable<void> take_over(const Stack& stack, std::size_t at, operation& op,
+                                outcome_slot<T>& outcome, verdict& v) {
   const time_point started = op.now();
   if (outcome->has_error()) outcome->assume_error().set_attempts(op.attempts_started);
   outcome_slot<T> answer;
@@ -123,16 +148,14 @@ asio::awaitable<verdict> take_over(const Stack& stack, std::size_t at, operation
     fail_with_current_exception(answer);
   }
   op.coroutine = co_await asio::this_coro::cancellation_state;
-  verdict v = judge(stack.classifier, op, *answer);
-  if (op.options.ledger) op.record_link(started, v, op.error);
+  const verdict judged = judge(stack.classifier, op, *answer);
+  if (op.options.ledger) op.record_link(started, judged, op.error);
   if (answer->has_value() || op.caller_cancelled() ||
-      rank_of(*answer, v) >= rank_of(*outcome, last)) {
+      rank_of(*answer, judged) >= rank_of(*outcome, v)) {
     outcome.emplace(std::move(*answer));
-  } else {
-    v = last;
+    v = judged;
   }
   op.error = outcome->has_error() ? &outcome->assume_error() : nullptr;
-  co_return v;
 }
 
 // GCC does not see that Asio's frames are allocated and freed by the same pair of operators, nor, for
@@ -160,42 +183,40 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
   op.detachable = stack_type::typed && detachable_v<stack_type, Call>;
   typename stack_type::frames frames;
   outcome_slot<T> outcome;
+  asio::awaitable<void> detour;
   verdict v{};
   step next{};
   layer_index at = stack_type::size;
   bool attempted = false;  // an attempt has ended, and is to be judged
   bool counts = true;      // it has a number of its own
-  time_point started;
+  bool throws = false;     // what the coroutine's `throw_if_cancelled` says
 
   // What is thrown outside of the attempt comes from a function of the user's, or is a lack of
   // memory. The layers' frames give back what they hold.
   try {
     for (;;) {
-      // Before the operation begins, and after each attempt and wait.
-      if (!op.home.here()) [[unlikely]] {
-        const bool throws = co_await asio::this_coro::throw_if_cancelled();
+      // Before the operation begins, after each attempt, and for each wait and link.
+      if (next == step::replace) [[unlikely]] {
+        if constexpr (stack_type::template has<policy_kind::fallback>) {
+          detour = take_over<T>(*stack, at, op, outcome, v);
+        }
+      } else if (next == step::wait || next == step::again) [[unlikely]] {
+        detour = pause(op, operation::wait(op), throws);
+      } else if (!op.home.here()) [[unlikely]] {
+        detour = pause(op, {}, throws);
+      }
+      if (detour.valid() && next != step::replace) [[unlikely]] {
+        throws = co_await asio::this_coro::throw_if_cancelled();
         co_await asio::this_coro::throw_if_cancelled(false);
-        co_await come_home(throws);
       }
+      if (detour.valid()) [[unlikely]] co_await std::move(detour);
       op.coroutine = co_await asio::this_coro::cancellation_state;
-      if (next == step::wait || next == step::again) [[unlikely]] {
-        if (!op.caller_cancelled()) co_await operation::wait(op);
-      }
       if (attempted) {
         attempted = false;
-        op.disarm();
-        if (accepts_any_value<typename stack_type::classifier_type, T> && outcome->has_value())
-            [[likely]] {
-          v = verdict::success;
-          op.start_edge<stack_type::reads_time>();
-        } else {
-          v = judge(stack->classifier, op, *outcome);
-          op.start_edge_precisely();
-        }
-        if (options.ledger && counts) [[unlikely]] {
-          op.record_attempt(op.attempt(), started, v,
-                            op.error ? op.error->code() : boost::system::error_code());
-        }
+        v = end_attempt(*stack, op, *outcome, counts);
+      } else if (next == step::replace) [[unlikely]] {
+        op.start_edge_precisely();
+        ++at;
       } else if (next == step::again && op.finish_wait() == wait_end::cancelled) [[unlikely]] {
         fail(outcome, errc::cancelled);
         v = verdict::neutral;
@@ -213,7 +234,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
         if ((next == step::go || next == step::fault) &&
             op.begin_attempt(next == step::fault)) [[likely]] {
           attempted = true;
-          if (options.ledger) [[unlikely]] started = op.now();
+          if (options.ledger) [[unlikely]] static_cast<void>(op.now());  // from here on it counts
           // The attempts below a hedge count as they start.
           counts = !stack_type::hedged || next == step::fault;
           if (counts) op.number_attempt();
@@ -226,8 +247,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
                   hedged_attempt<T, typename stack_type::innermost,
                                  typename stack_type::classifier_type, Call>;
               attempt_type attempt(op, std::get<0>(stack->layers), stack->classifier, call);
-              co_await asio::async_initiate<const asio::deferred_t, void()>(
-                  start_attempt<attempt_type>{&attempt}, asio::deferred);
+              co_await start_attempt(attempt);
               attempt.finish(outcome);
             } else if (!op.timed() ||
                        (takes_scope_v<Call> && op.home.serial() && !op.limit.detach)) [[likely]] {
@@ -242,8 +262,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
               }
             } else {
               chain_attempt<Call> attempt(op, call);
-              co_await asio::async_initiate<const asio::deferred_t, void()>(
-                  start_attempt<chain_attempt<Call>>{&attempt}, asio::deferred);
+              co_await start_attempt(attempt);
               attempt.finish(outcome);
             }
           } catch (...) {
@@ -280,12 +299,7 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
           if constexpr (stack_type::typed) v = settle_at<T>(*stack, frames, at, op, outcome, v);
         } else {
           op.start_edge_precisely();
-          if constexpr (stack_type::template has<policy_kind::fallback>) {
-            if (op.begin_link(v)) {
-              v = co_await take_over<T>(*stack, at, op, outcome, v);
-              op.start_edge_precisely();
-            }
-          }
+          if (op.begin_link(v)) break;
         }
         ++at;
       }
