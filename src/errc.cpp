@@ -20,6 +20,7 @@ std::string_view to_string(errc e) noexcept {
     case errc::too_many_detached: return "too_many_detached";
     case errc::exception: return "exception";
     case errc::too_heavy: return "too_heavy";
+    case errc::no_key: return "no_key";
   }
   return "unknown";
 }
@@ -42,6 +43,7 @@ std::string_view sentence(errc e) noexcept {
     case errc::too_many_detached: return "too many abandoned attempts are still running";
     case errc::exception: return "the call threw an exception";
     case errc::too_heavy: return "the call weighs more than the limit";
+    case errc::no_key: return "the operation has no key for the cache";
   }
   return "unknown holdfast error";
 }
@@ -61,7 +63,8 @@ bool is_rejection(errc e) noexcept {
     case errc::attempt_timeout:
     case errc::total_timeout:
     case errc::cancelled:
-    case errc::exception: return false;
+    case errc::exception:
+    case errc::no_key: return false;
   }
   return false;
 }

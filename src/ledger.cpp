@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <holdfast/detail/format.hpp>
+#include <holdfast/errc.hpp>
 #include <holdfast/ledger.hpp>
 #include <new>
 
@@ -22,11 +23,12 @@ std::string ledger::describe() const {
     } else {
       out += e.refused_by != policy_kind::cache
                  ? fmt::format(": refused by {}", to_string(e.refused_by))
+             : e.code == errc::no_key   ? std::string(": no key for cache")
              : is_answer(e.outcome) ? std::string(": answered by cache")
                                     : std::string(": no answer in cache");
       if (!e.policy_name.view().empty()) out += fmt::format(" '{}'", e.policy_name.view());
     }
-    if (e.code.failed()) out += fmt::format(" ({})", e.code.message());
+    if (e.code.failed() && e.code != errc::no_key) out += fmt::format(" ({})", e.code.message());
     if (e.attempt != 0) out += fmt::format(" in {}", detail::format_duration(e.took));
     out += '\n';
   }
@@ -101,11 +103,11 @@ void ledger::answer_from_cache(std::string_view name, holdfast::quality q, verdi
   }
 }
 
-void ledger::record_miss(std::string_view cache_name, time_point now) noexcept {
+void ledger::record_miss(std::string_view cache_name, bool without_key, time_point now) noexcept {
   record({.link = {},
           .attempt = 0,
           .outcome = verdict::neutral,
-          .code = {},
+          .code = without_key ? make_error_code(errc::no_key) : boost::system::error_code(),
           .refused_by = policy_kind::cache,
           .policy_name = short_name(cache_name),
           .started = now,

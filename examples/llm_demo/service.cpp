@@ -5,7 +5,6 @@
 #include <holdfast/resilient.hpp>
 
 #include <memory>
-#include <unordered_map>
 
 namespace demo {
 namespace {
@@ -52,45 +51,34 @@ class protected_service {
     auto ask_gpt35 = [&](hf::call_context& ctx) {
       return ask_model(gpt35_, "gpt-3.5", q.text, [&ctx] { return ctx.token(); });
     };
-    auto from_cache = [&] { return cached_answer(q.text); };
 
     // The first policy is innermost. A call that hangs costs a second, and a second attempt;
     // at most 64 do so at a time, for the bulkhead sends the others on to gpt-3.5 at once;
     // and soon the breaker keeps all of them from gpt-4 until it answers again.
-    auto chain = hf::resilient(ask_gpt4)
+    hf::ledger ledger;
+    auto chain = hf::resilient(ask_gpt4, {.ledger = &ledger, .cache_key = q.text})
                      .with(hf::timeout{1s})
                      .with(hf::retry{.max_attempts = 2, .wait = {.base = 50ms}})
                      .with(gpt4_breaker_)
                      .with(gpt4_bulkhead_)
                      .fallback(hf::resilient(ask_gpt35).with(hf::timeout{1s}).with(gpt35_breaker_),
                                {.name = "gpt-3.5", .quality = hf::quality::degraded})
-                     .fallback(from_cache, {.name = "cache", .quality = hf::quality::cached})
+                     .fallback(last_answers_)
                      .fallback(apology, {.name = "apology", .quality = hf::quality::degraded});
 
-    hf::ledger ledger;
-    const hf::result<std::string> answer = co_await std::move(chain).run({.ledger = &ledger});
+    const hf::result<std::string> answer = co_await std::move(chain).run();
     count_refusals(ledger);
     if (!answer) {
       co_return make_response(http::status::service_unavailable,
                               {{"error", answer.error().message()}});
     }
-    // Nothing that is not an answer of a model may become one to the next who asks.
-    if (ledger.quality() != hf::quality::cached && ledger.answered_by() != "apology") {
-      last_answers_[q.text] = answer.value();
+    const std::string_view link = ledger.answered_by();
+    if (link != last_answers_.name() && link != "apology") {
       history_.add(q.user, q.text, answer.value());
     }
-    const std::string_view link = ledger.answered_by();
     co_return make_response(http::status::ok, {{"answer", answer.value()},
                                                {"source", link.empty() ? "gpt-4" : link},
                                                {"quality", hf::to_string(ledger.quality())}});
-  }
-
-  hf::result<std::string> cached_answer(const std::string& text) const {
-    const auto found = last_answers_.find(text);
-    if (found == last_answers_.end()) {
-      return hf::failure(make_error_code(boost::system::errc::no_such_file_or_directory));
-    }
-    return found->second;
   }
 
   void count_refusals(const hf::ledger& ledger) {
@@ -129,7 +117,7 @@ class protected_service {
   http_client gpt4_;
   http_client gpt35_;
   conversations history_;
-  std::unordered_map<std::string, std::string> last_answers_;  // by question; a demo never forgets
+  hf::cache<std::string> last_answers_{{.name = "cache", .max_entries = 10'000, .ttl = 24h}};
 
   // One call in five that fails, retries included, is no bad luck any more. Twenty good answers
   // close it: where some calls hang, the good ones report first and the hung ones seconds later,

@@ -8,6 +8,7 @@
 #include <holdfast/chain_on.hpp>
 #include <holdfast/detail/started_chain.hpp>
 #include <holdfast/pipeline.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,9 @@ namespace holdfast {
 ///
 /// An Asio operation: `co_await` it, or start it with any completion token; the handler's signature
 /// is `void(hf::result<T>)`. It then runs on a coroutine chain of its own. `run()` gives an
-/// awaitable in the caller's chain, and takes options; a `pipeline`, made once, is cheaper still.
+/// awaitable in the caller's chain; a `pipeline`, made once, is cheaper still. What the caller says of
+/// the operation (key, deadline, ledger) is given to `resilient`, or to `run` and to the token's
+/// call, where it replaces that.
 ///
 /// Started as a temporary it owns what it needs. A named chain is awaited as `chain.run()`: that
 /// copies the call, and the chain must outlive the operation. (Asio awaits only operations that are
@@ -31,7 +34,8 @@ class chain {
   using is_holdfast_chain = void;
   using value_type = detail::call_result_t<Call>;
 
-  chain(Call call, Stack stack) : call_(std::move(call)), stack_(std::move(stack)) {}
+  chain(Call call, Stack stack, std::optional<call_options> options)
+      : call_(std::move(call)), stack_(std::move(stack)), options_(std::move(options)) {}
 
   /// As `pipeline::with`.
   template <class Policy>
@@ -57,11 +61,9 @@ class chain {
   /// As `pipeline::fallback`.
   template <class X>
   auto fallback(X&& alternative, fallback_options options = {}) && {
-    using link = detail::link_t<X&&>;
-    return wrap(detail::append(
-        std::move(stack_),
-        detail::fallback_layer<link>(detail::make_link(std::forward<X>(alternative)),
-                                     std::move(options))));
+    return wrap(detail::append(std::move(stack_),
+                               detail::make_fallback(std::forward<X>(alternative),
+                                                     std::move(options))));
   }
   template <class X>
   auto fallback(X&& alternative, fallback_options options = {}) const& {
@@ -88,11 +90,19 @@ class chain {
   }
 
   /// Starts the operation as an awaitable, in the chain of the coroutine that awaits it.
-  asio::awaitable<result<value_type>> run(call_options options = {}) && {
+  asio::awaitable<result<value_type>> run() && {
+    return std::move(*this).run(options_.value_or(call_options()));
+  }
+  asio::awaitable<result<value_type>> run() const& {
+    return run(options_.value_or(call_options()));
+  }
+
+  /// The same with other options than those that `resilient` was given.
+  asio::awaitable<result<value_type>> run(call_options options) && {
     return detail::run_operation<value_type>(std::move(stack_), std::move(call_),
                                              std::move(options));
   }
-  asio::awaitable<result<value_type>> run(call_options options = {}) const& {
+  asio::awaitable<result<value_type>> run(call_options options) const& {
     return detail::run_operation<value_type>(&stack_, call_, std::move(options));
   }
 
@@ -116,6 +126,18 @@ class chain {
         detail::initiate_chain<value_type>(), token, run());
   }
 
+  /// The same with other options than those that `resilient` was given.
+  template <asio::completion_token_for<void(result<value_type>)> Token>
+  auto operator()(call_options options, Token&& token) && {
+    return asio::async_initiate<Token, void(result<value_type>)>(
+        detail::initiate_chain<value_type>(), token, std::move(*this).run(std::move(options)));
+  }
+  template <asio::completion_token_for<void(result<value_type>)> Token>
+  auto operator()(call_options options, Token&& token) const& {
+    return asio::async_initiate<Token, void(result<value_type>)>(
+        detail::initiate_chain<value_type>(), token, run(std::move(options)));
+  }
+
   /// Names the executor that the operation runs on, for tokens whose handlers have none. Last of
   /// all: it gives a `chain_on`.
   auto on(asio::any_io_executor executor) && {
@@ -137,38 +159,59 @@ class chain {
   /// it is below 1.
   std::string describe() const { return stack_.describe("call\n"); }
 
-  /// For `fallback`: gives up the parts.
+  /// For `fallback`: gives up the parts. Throws `invalid_options` if the chain has call options.
   auto into_link() && {
+    detail::check_link_options(options_.has_value());
     return detail::chain_link<Call, Stack>(std::move(call_), std::move(stack_));
   }
-  auto into_link() const& { return detail::chain_link<Call, Stack>(call_, stack_); }
+  auto into_link() const& { return chain(*this).into_link(); }
 
  private:
   template <class S>
   chain<Call, S> wrap(S stack) {
-    return chain<Call, S>(std::move(call_), std::move(stack));
+    return chain<Call, S>(std::move(call_), std::move(stack), std::move(options_));
   }
 
   Call call_;
   Stack stack_;
+  std::optional<call_options> options_;
 };
+
+namespace detail {
+
+template <class Call>
+auto begin_chain(Call&& call, std::optional<call_options> options) {
+  using plain = std::decay_t<Call>;
+  using stack = layer_stack<default_classifier>;
+  if constexpr (is_awaitable_v<plain>) {
+    using single = single_call<awaited_t<plain>>;
+    return chain<single, stack>(single{std::forward<Call>(call)}, stack({}, {}),
+                                std::move(options));
+  } else {
+    check_call<plain>();
+    if constexpr (any_call<plain>) {
+      return chain<plain, stack>(std::forward<Call>(call), stack({}, {}), std::move(options));
+    }
+  }
+}
+
+}  // namespace detail
 
 /// Begins a chain of policies around a call: a function that returns `asio::awaitable<T>` or
 /// `asio::awaitable<result<T>>`, with no argument or with a `call_context&`; a completion-token
 /// function; or a single awaitable, which cannot be retried.
 template <class Call>
 auto resilient(Call&& call) {
-  using plain = std::decay_t<Call>;
-  using stack = detail::layer_stack<default_classifier>;
-  if constexpr (detail::is_awaitable_v<plain>) {
-    using single = detail::single_call<detail::awaited_t<plain>>;
-    return chain<single, stack>(single{std::forward<Call>(call)}, stack({}, {}));
-  } else {
-    detail::check_call<plain>();
-    if constexpr (detail::any_call<plain>) {
-      return chain<plain, stack>(std::forward<Call>(call), stack({}, {}));
-    }
-  }
+  return detail::begin_chain(std::forward<Call>(call), std::nullopt);
+}
+
+/// The same with what the caller says of the operation: its key for a cache, its deadline, its
+/// ledger. What they refer to must outlive the operation.
+///
+///     co_await hf::resilient(ask, {.cache_key = question}).with(hf::timeout{2s}).fallback(answers)
+template <class Call>
+auto resilient(Call&& call, call_options options) {
+  return detail::begin_chain(std::forward<Call>(call), std::move(options));
 }
 
 }  // namespace holdfast

@@ -40,6 +40,19 @@ class chain_on {
         detail::initiate_chain_on<value_type>(executor_), token, chain_.run());
   }
 
+  /// The same with other options than those that `resilient` was given.
+  template <asio::completion_token_for<void(result<value_type>)> Token>
+  auto operator()(call_options options, Token&& token) && {
+    return asio::async_initiate<Token, void(result<value_type>)>(
+        detail::initiate_chain_on<value_type>(std::move(executor_)), token,
+        std::move(chain_).run(std::move(options)));
+  }
+  template <asio::completion_token_for<void(result<value_type>)> Token>
+  auto operator()(call_options options, Token&& token) const& {
+    return asio::async_initiate<Token, void(result<value_type>)>(
+        detail::initiate_chain_on<value_type>(executor_), token, chain_.run(std::move(options)));
+  }
+
  private:
   executor_type executor_;
   Chain chain_;

@@ -28,6 +28,7 @@ enum class errc {
   too_many_detached,    ///< As many abandoned attempts are still running as the timeout allows.
   exception,            ///< The call ended with an exception that carries no error code.
   too_heavy,            ///< The call weighs more than the limit of the bulkhead.
+  no_key,               ///< Only in ledgers: the operation has no key for the cache.
 };
 
 /// Groups of codes, to compare with: `if (failure.code() == hf::condition::rejected)`.

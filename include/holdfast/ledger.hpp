@@ -61,7 +61,8 @@ class ledger {
   void end(bool answered) noexcept;
   void answer_from_cache(std::string_view name, holdfast::quality q, verdict v,
                          time_point now) noexcept;
-  void record_miss(std::string_view cache_name, time_point now) noexcept;
+  /// A cache had no answer, or the operation had no key for it.
+  void record_miss(std::string_view cache_name, bool without_key, time_point now) noexcept;
   void grade_link(holdfast::quality q) noexcept { link_quality_ = std::max(link_quality_, q); }
 
  private:

@@ -2,10 +2,12 @@
 #ifndef HOLDFAST_PIPELINE_HPP
 #define HOLDFAST_PIPELINE_HPP
 
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <holdfast/detail/engine.hpp>
 #include <holdfast/detail/links.hpp>
 #include <holdfast/detail/make_layer.hpp>
+#include <holdfast/detail/started_chain.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,33 +34,6 @@ constexpr void check_policy() {
       "holdfast: .with() takes a policy, such as hf::timeout or hf::circuit_breaker, or a "
       "std::shared_ptr to one.");
 }
-
-/// Makes a link of whatever `.fallback()` was given.
-template <class X>
-auto make_link(X&& x) {
-  using plain = std::decay_t<X>;
-  static_assert(!is_awaitable_v<plain>,
-                "holdfast: a fallback is a value, a call or a chain; an awaitable would be started "
-                "before it is needed. Pass the function that makes it.");
-  if constexpr (requires { typename plain::is_holdfast_link; }) {
-    return plain(std::forward<X>(x));
-  } else if constexpr (requires { typename plain::is_holdfast_chain; }) {
-    return std::forward<X>(x).into_link();
-  } else if constexpr (any_call<plain>) {
-    using stack = layer_stack<default_classifier>;
-    return chain_link<plain, stack>(std::forward<X>(x), stack({}, {}));
-  } else if constexpr (asking_call<plain>) {
-    return asking_link<plain>(std::forward<X>(x));
-  } else if constexpr (std::invocable<const plain&> ||
-                       std::invocable<const plain&, const failure&>) {
-    return function_link<plain>(std::forward<X>(x));
-  } else {
-    return value_link<plain>(std::forward<X>(x));
-  }
-}
-
-template <class X>
-using link_t = decltype(make_link(std::declval<X>()));
 
 }  // namespace detail
 
@@ -93,15 +68,14 @@ class pipeline {
     return pipeline(*this).with(policy);
   }
 
-  /// Adds an alternative for when everything so far fails: a value, a function, a call, or a
-  /// `resilient(...)` chain.
+  /// Adds an alternative for when everything so far fails: a value, a function, a call, a
+  /// `resilient(...)` chain, or a `cache`, which keeps what everything so far answers and gives the
+  /// last good answer.
   template <class X>
   auto fallback(X&& alternative, fallback_options options = {}) && {
-    using link = detail::link_t<X&&>;
-    return wrap(detail::append(
-        std::move(stack_),
-        detail::fallback_layer<link>(detail::make_link(std::forward<X>(alternative)),
-                                     std::move(options))));
+    return wrap(detail::append(std::move(stack_),
+                               detail::make_fallback(std::forward<X>(alternative),
+                                                     std::move(options))));
   }
   template <class X>
   auto fallback(X&& alternative, fallback_options options = {}) const& {
@@ -143,6 +117,17 @@ class pipeline {
     return start(std::move(stack_), std::forward<Call>(call), std::move(options));
   }
 
+  /// Starts the operation with a completion token instead: the handler's signature is
+  /// `void(hf::result<T>)`. As `chain` says of executors, cancellation and cost.
+  template <class Call, class Token>
+  auto operator()(Call&& call, call_options options, Token&& token) const& {
+    return initiate((*this)(std::forward<Call>(call), std::move(options)), token);
+  }
+  template <class Call, class Token>
+  auto operator()(Call&& call, call_options options, Token&& token) && {
+    return initiate(std::move(*this)(std::forward<Call>(call), std::move(options)), token);
+  }
+
   /// The same within another call: bounded by its deadline, ended by its cancellation.
   template <class Call>
   auto operator()(Call&& call, call_context& parent) const& {
@@ -170,6 +155,12 @@ class pipeline {
   template <class S>
   static pipeline<S> wrap(S stack) {
     return pipeline<S>(std::move(stack));
+  }
+
+  template <class T, asio::completion_token_for<void(result<T>)> Token>
+  static auto initiate(asio::awaitable<result<T>> operation, Token& token) {
+    return asio::async_initiate<Token, void(result<T>)>(detail::initiate_chain<T>(), token,
+                                                        std::move(operation));
   }
 
   template <class S, class Call>

@@ -167,7 +167,13 @@ struct alignas(64) cache_core::part {
   bool stands_in(const entry& e, time_point now) const noexcept {
     return e.is_value() &&
            now < saturating_add(e.fresh_until,
-                                std::max(rules.stale_if_error, rules.stale_while_revalidate));
+                                std::max(rules.stale_if_error.value_or(duration::zero()),
+                                         rules.stale_while_revalidate));
+  }
+  bool is_usable(const entry& e, time_point now, cache_core::age limit) const noexcept {
+    if (now < e.fresh_until) return true;
+    if (limit == cache_core::age::fresh) return false;
+    return (limit == cache_core::age::last_good && !rules.stale_if_error) || stands_in(e, now);
   }
   void give(entry& e, time_point now, cache_answer& answer) noexcept {
     touch(e);
@@ -248,14 +254,13 @@ cache_core::found cache_core::ask(std::string_view text, time_point now, cache_a
   return found::lead;
 }
 
-cache_answer cache_core::look_up(std::string_view text, time_point now, bool stale) {
+cache_answer cache_core::look_up(std::string_view text, time_point now, age limit) {
   const hashed_key key(text);
   part& p = part_of(key.hash);
   cache_answer answer;
   const std::lock_guard lock(p.mutex);
   entry* e = p.find(key);
-  if (!e || !e->is_value()) return answer;
-  if (now < e->fresh_until || (stale && p.stands_in(*e, now))) p.give(*e, now, answer);
+  if (e && e->is_value() && p.is_usable(*e, now, limit)) p.give(*e, now, answer);
   return answer;
 }
 

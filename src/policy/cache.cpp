@@ -8,28 +8,31 @@
 
 namespace holdfast::detail {
 
-void check_cache_options(std::string_view name, const cache_rules& rules, duration refresh_timeout,
-                         bool weighs) {
+void check_cache_options(std::string_view name, const cache_rules& rules,
+                         const cache_habits& habits) {
   option_faults faults;
   faults.at_least("max_entries", rules.max_entries, 1);
   faults.at_least("ttl", rules.ttl, duration::zero());
   faults.between("ttl_jitter", rules.ttl_jitter, 0, 1);
   faults.at_least("stale_while_revalidate", rules.stale_while_revalidate, duration::zero());
-  faults.at_least("stale_if_error", rules.stale_if_error, duration::zero());
+  faults.at_least("stale_if_error", rules.stale_if_error.value_or(duration::zero()), duration::zero());
   faults.between("refresh_ahead", rules.refresh_ahead, 0, 1);
-  faults.at_least("refresh_timeout", refresh_timeout, duration(1));
+  faults.at_least("refresh_timeout", habits.refresh_timeout, duration(1));
   faults.at_least("failed_refresh_wait", rules.failed_refresh_wait, duration::zero());
   faults.at_least("max_failed_refresh_wait", rules.max_failed_refresh_wait,
                   std::max(rules.failed_refresh_wait, duration::zero()));
   faults.at_least("negative_ttl", rules.negative_ttl, duration::zero());
-  if (rules.max_weight != 0 && !weighs) {
+  if (rules.max_weight != 0 && !habits.weighs) {
     faults.add("max_weight", fmt::format("{}", rules.max_weight), "needs a weight function");
+  }
+  if (habits.one_answer && habits.makes_keys) {
+    faults.add("one_answer", "true", "needs no key function; leave one of them out");
   }
   faults.raise_if_any(name.empty() ? "cache" : fmt::format("cache '{}'", name));
 }
 
 void describe_cache(std::string& out, std::string_view name, const cache_rules& rules,
-                    duration refresh_timeout, bool makes_keys, bool chooses) {
+                    const cache_habits& habits) {
   out += fmt::format("cache '{}': at most {} answers", name, rules.max_entries);
   if (rules.max_weight != 0) out += fmt::format(" of a weight of {}", rules.max_weight);
   if (rules.ttl == duration::zero()) {
@@ -46,10 +49,10 @@ void describe_cache(std::string& out, std::string_view name, const cache_rules& 
                        format_duration(rules.stale_while_revalidate));
   }
   if (rules.stale_if_error > duration::zero()) {
-    out += fmt::format(", stale on errors for {}", format_duration(rules.stale_if_error));
+    out += fmt::format(", stale on errors for {}", format_duration(*rules.stale_if_error));
   }
   if (rules.refresh_ahead > 0 || rules.stale_while_revalidate > duration::zero()) {
-    out += fmt::format(", a refresh may take {}", format_duration(refresh_timeout));
+    out += fmt::format(", a refresh may take {}", format_duration(habits.refresh_timeout));
     if (rules.failed_refresh_wait > duration::zero()) {
       out += fmt::format(" and is put off for {} to {} if it fails",
                          format_duration(rules.failed_refresh_wait),
@@ -59,8 +62,9 @@ void describe_cache(std::string& out, std::string_view name, const cache_rules& 
   if (rules.negative_ttl > duration::zero()) {
     out += fmt::format(", failures for {}", format_duration(rules.negative_ttl));
   }
-  if (chooses) out += ", a predicate chooses what is kept";
-  if (makes_keys) out += ", a function makes the keys";
+  if (habits.chooses) out += ", a predicate chooses what is kept";
+  if (habits.makes_keys) out += ", a function makes the keys";
+  if (habits.one_answer) out += ", one answer for all calls without a key";
 }
 
 std::shared_ptr<const cache_state::observer_list> cache_state::living(
@@ -159,7 +163,7 @@ step cache_gate::resumed(frame& f, operation& op, wait_end end) const {
     return step::refuse;
   }
   // Out of time. What may stand in for a failure may stand in for this one.
-  cache_answer a = state_->core.look_up(joined.key(), op.now(), true);
+  cache_answer a = state_->core.look_up(joined.key(), op.now(), cache_core::age::stands_in);
   f.ticket.reset();
   if (a.item) {
     f.answer = std::move(a.item);

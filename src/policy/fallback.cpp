@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fmt/format.h>
 
+#include <holdfast/detail/links.hpp>
+#include <holdfast/invalid_options.hpp>
 #include <holdfast/policy/fallback.hpp>
 
 namespace holdfast::detail {
@@ -34,6 +36,13 @@ void fallback_rule::describe(std::string& out) const {
   if (options_.on_request_fault) out += ", on faults of the request too";
   if (options_.only_if) out += ", only if a predicate agrees";
   budget_.describe(out);
+}
+
+void check_link_options(bool given) {
+  if (given) {
+    throw invalid_options("fallback", {"call options: a link has those of the operation; give them to "
+                                       "the chain that it is a link of"});
+  }
 }
 
 }  // namespace holdfast::detail

@@ -19,6 +19,7 @@ using hf::detail::flight_seat;
 using hf::detail::kept;
 using hf::detail::kept_ptr;
 using hf::detail::wait_end;
+using age = cache_core::age;
 using found = cache_core::found;
 using model::waiter;
 
@@ -171,7 +172,7 @@ struct answers_outlive_the_cache : with_cache {
     } else if (n == 1) {
       cache.erase("key");
     } else {
-      const kept_ptr item = cache.look_up("key", start, false).item;
+      const kept_ptr item = cache.look_up("key", start, age::fresh).item;
       if (item) MUST(value_of(item) == 1 || value_of(item) == 2);
     }
   }

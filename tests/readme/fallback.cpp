@@ -45,6 +45,38 @@ TEST_CASE("fallback: the first link that can answers, and the caller can learn w
   });
 }
 
+TEST_CASE("fallback: a cache gives the last good answer") {
+  in_virtual_time([](auto&) -> asio::awaitable<void> {
+    bool is_down = false;
+    auto ask = [&]() -> asio::awaitable<hf::result<std::string>> {
+      if (is_down) co_return refused();
+      co_return "42";
+    };
+    hf::timeout timeout{2s};
+    hf::circuit_breaker breaker{{.name = "gpt-4"}};
+    // [last_good]
+    hf::cache<std::string> cache{{.name = "answers"}};
+    auto answer_to = [&](std::string question, hf::ledger& ledger) -> asio::awaitable<std::string> {
+      auto answer = co_await hf::resilient(ask, {.ledger = &ledger, .cache_key = question})
+                        .with(timeout)
+                        .with(breaker)
+                        .fallback(cache)
+                        .fallback("Please ask again."s, {.name = "apology"});
+      co_return answer.value();
+    };
+    hf::ledger ledger;
+    std::string answer = co_await answer_to("6 times 7?", ledger);
+    is_down = true;
+    answer = co_await answer_to("6 times 7?", ledger);
+    CHECK(answer == "42");
+    CHECK(ledger.answered_by() == "answers");
+    CHECK(ledger.quality() == hf::quality::cached);
+    answer = co_await answer_to("Another question", ledger);
+    CHECK(answer == "Please ask again.");
+    // [/last_good]
+  });
+}
+
 TEST_CASE("fallback: a function may ask why it is needed") {
   in_virtual_time([](auto&) -> asio::awaitable<void> {
     // [why]

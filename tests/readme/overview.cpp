@@ -14,6 +14,7 @@ struct service {
   bool gpt4_hangs = true;
   bool gpt35_fails = false;
   hf::circuit_breaker gpt4_breaker{{.name = "gpt-4"}};
+  hf::cache<std::string> last_answers{{.name = "cache"}};
 
   auto ask_gpt4() {
     return [this](hf::call_context& ctx) -> asio::awaitable<std::string> {
@@ -32,15 +33,16 @@ struct service {
     };
   }
 
-  asio::awaitable<std::string> handle() {
+  asio::awaitable<std::string> handle(std::string question = "6 times 7?") {
     auto ask_gpt4 = this->ask_gpt4();
     auto ask_gpt35 = this->ask_gpt35();
     // [ten_lines]
-    auto answer = co_await hf::resilient(ask_gpt4)                        // innermost: the call
+    auto answer = co_await hf::resilient(ask_gpt4, {.cache_key = question})
                       .with(hf::timeout{2s})                              // for each attempt
                       .with(hf::retry{.max_attempts = 3})
                       .with(gpt4_breaker)                                 // shared with other calls
                       .fallback(hf::resilient(ask_gpt35).with(hf::timeout{2s}))
+                      .fallback(last_answers)                             // of the same question
                       .fallback("Please ask again in a minute."s);        // outermost
     // [/ten_lines]
     co_return answer.value();
@@ -68,6 +70,8 @@ TEST_CASE("README: the ten lines answer from the first link that can") {
 
     s.gpt35_fails = true;
     answer = co_await s.handle();
+    CHECK(answer == "from gpt-3.5");  // what it said last
+    answer = co_await s.handle("What else?");
     CHECK(answer == "Please ask again in a minute.");
   });
 }

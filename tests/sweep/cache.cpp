@@ -107,3 +107,21 @@ TEST_CASE("cancellation sweep: cache, a fetch in the background") {
                 w.time->run_for(20ms);
               });
 }
+
+TEST_CASE("cancellation sweep: cache, the last good answer") {
+  std::optional<hf::cache<int>> cache;
+  const auto guard = [&](world&) { return with_key{hf::pipeline().fallback(*cache)}; };
+  sweep_policy({.name = "an answer is kept",
+                .acts = {{.lasts = 2ms}},
+                .prepare = [&](world&) { cache.emplace(short_lived()); }},
+               guard);
+  sweep_policy({.name = "a kept answer is given",
+                .acts = {{.lasts = 2ms, .fails = true}},
+                .prepare =
+                    [&](world& w) {
+                      cache.emplace(short_lived());
+                      cache->put("key", 5, w.time->now());
+                    },
+                .expect = [](auto& r) { return r.has_value() && r.assume_value() == 5; }},
+               guard);
+}

@@ -23,6 +23,7 @@ using hf::detail::cache_rules;
 using hf::detail::kept_failure;
 using hf::detail::kept_ptr;
 using hf::detail::kept_value;
+using age = cache_core::age;
 using found = cache_core::found;
 
 namespace {
@@ -88,10 +89,10 @@ TEST_CASE("jitter shortens an answer's time, and never lengthens it", "[cache]")
   cache_core c("c", {.max_entries = 10, .ttl = 10s, .ttl_jitter = 0.2});
   c.put("whole", number(1), at(0s), no_jitter);
   c.put("short", number(1), at(0s), full_jitter);
-  CHECK(c.look_up("whole", at(10s - 1ns), false).item);
-  CHECK_FALSE(c.look_up("whole", at(10s), false).item);
-  CHECK(c.look_up("short", at(8s - 1ns), false).item);
-  CHECK_FALSE(c.look_up("short", at(8s), false).item);
+  CHECK(c.look_up("whole", at(10s - 1ns), age::fresh).item);
+  CHECK_FALSE(c.look_up("whole", at(10s), age::fresh).item);
+  CHECK(c.look_up("short", at(8s - 1ns), age::fresh).item);
+  CHECK_FALSE(c.look_up("short", at(8s), age::fresh).item);
 }
 
 TEST_CASE("without a time nothing is kept, and one flight is shared", "[cache]") {
@@ -170,7 +171,7 @@ TEST_CASE("kept failures last for their own time, and are no answers", "[cache]"
   const asked hit = ask(c, "a", at(2s - 1ns));
   CHECK(hit.what == found::hit);
   CHECK(hit.answer.item->is_failure());
-  CHECK_FALSE(c.look_up("a", at(1s), true).item);
+  CHECK_FALSE(c.look_up("a", at(1s), age::stands_in).item);
   CHECK(ask(c, "a", at(2s)).what == found::lead);
 }
 
@@ -178,10 +179,10 @@ TEST_CASE("a failure is not kept over an answer that can stand in for it", "[cac
   cache_core c("c", {.max_entries = 10, .ttl = 10s, .stale_if_error = 20s, .negative_ttl = 5s});
   fetch(c, "a", number(1), at(0s));
   fetch(c, "a", failing(verdict::failure, true), at(15s));
-  CHECK(number_in(c.look_up("a", at(16s), true).item) == 1);
+  CHECK(number_in(c.look_up("a", at(16s), age::stands_in).item) == 1);
   // But a fault of the request is the truth of today.
   fetch(c, "a", failing(verdict::request_fault, true), at(16s));
-  CHECK_FALSE(c.look_up("a", at(16s), true).item);
+  CHECK_FALSE(c.look_up("a", at(16s), age::stands_in).item);
   CHECK(ask(c, "a", at(17s)).answer.item->is_failure());
 }
 
@@ -244,7 +245,7 @@ TEST_CASE("weights are bounded, and what is too heavy is not kept", "[cache]") {
   fetch(c, "b", number(2, 4), at(0s));
   fetch(c, "c", number(3, 4), at(0s));
   CHECK(c.snapshot().weight == 8);
-  CHECK_FALSE(c.look_up("a", at(0s), false).item);
+  CHECK_FALSE(c.look_up("a", at(0s), age::fresh).item);
   fetch(c, "d", number(4, 11), at(0s));
   CHECK(c.snapshot().weight == 8);
   CHECK(c.snapshot().too_heavy == 1);
@@ -261,7 +262,7 @@ TEST_CASE("new rules keep what fits, and the flights", "[cache]") {
   CHECK(c.snapshot().entries == 3);
   CHECK(c.snapshot().hits == 0);
   CHECK(ask(c, "9", at(9s)).what == found::hit);  // for the time it was given
-  CHECK(number_in(c.look_up("9", at(14s), true).item) == 9);
+  CHECK(number_in(c.look_up("9", at(14s), age::stands_in).item) == 9);
   c.land(*leader.answer.flight, number(1), at(0s), no_jitter);
   CHECK(ask(c, "under way", at(1s - 1ns)).what == found::hit);
   CHECK(ask(c, "under way", at(1s)).what == found::lead);
@@ -380,7 +381,7 @@ TEST_CASE("a cleared cache is empty in every part", "[cache]") {
   c.clear();
   CHECK(c.snapshot().entries == 0);
   CHECK(c.snapshot().weight == 0);
-  for (int i = 0; i < 200; ++i) CHECK_FALSE(c.look_up(std::to_string(i), at(0s), true).item);
+  for (int i = 0; i < 200; ++i) CHECK_FALSE(c.look_up(std::to_string(i), at(0s), age::stands_in).item);
 }
 
 TEST_CASE("a cache without bounds of its own keeps one answer, which weighs one", "[cache]") {
@@ -389,7 +390,7 @@ TEST_CASE("a cache without bounds of its own keeps one answer, which weighs one"
   CHECK(c.snapshot().weight == 1);
   fetch(c, "b", number(2), at(0s));
   CHECK(c.snapshot().entries == 1);
-  CHECK(c.look_up("b", at(0s), false).item);
+  CHECK(c.look_up("b", at(0s), age::fresh).item);
 }
 
 TEST_CASE("an answer says how good it is, whatever it was told before", "[cache]") {

@@ -18,11 +18,11 @@ constexpr std::array all{errc::attempt_timeout,   errc::total_timeout,  errc::ca
                          errc::circuit_open,      errc::circuit_isolated, errc::bulkhead_full,
                          errc::rate_limited,      errc::shed,           errc::budget_exhausted,
                          errc::deadline_too_near, errc::shutting_down,  errc::too_many_detached,
-                         errc::exception,         errc::too_heavy};
+                         errc::exception,         errc::too_heavy,      errc::no_key};
 
 bool is_timeout(errc e) { return e == errc::attempt_timeout || e == errc::total_timeout; }
 bool is_rejection(errc e) {
-  return !is_timeout(e) && e != errc::cancelled && e != errc::exception;
+  return !is_timeout(e) && e != errc::cancelled && e != errc::exception && e != errc::no_key;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <holdfast/detail/kept.hpp>
 #include <holdfast/verdict.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,7 +40,7 @@ struct cache_rules {
   duration ttl = duration::zero();
   double ttl_jitter = 0;
   duration stale_while_revalidate = duration::zero();
-  duration stale_if_error = duration::zero();
+  std::optional<duration> stale_if_error = std::nullopt;
   double refresh_ahead = 0;
   duration failed_refresh_wait = duration::zero();
   duration max_failed_refresh_wait = duration::zero();
@@ -80,9 +81,14 @@ class cache_core {
   /// Asks on behalf of an operation. Allocates where the asker is to lead, and nothing otherwise.
   found ask(std::string_view key, time_point now, cache_answer& answer);
 
-  /// Looks for an answer that is fresh or, with `stale`, one that may stand in for a failure. Null
-  /// if there is none; a kept failure is none.
-  cache_answer look_up(std::string_view key, time_point now, bool stale);
+  /// How old an answer may be.
+  enum class age : std::uint8_t {
+    fresh,      ///< Within its time.
+    stands_in,  ///< Or as long after it as it may stand in for a failure.
+    last_good,  ///< Or of any age, unless `stale_if_error` bounds it.
+  };
+  /// Looks for an answer of that age. Null if there is none; a kept failure is none.
+  cache_answer look_up(std::string_view key, time_point now, age limit);
 
   /// Keeps an answer. A fetch of the key that is under way is older, and will not be kept.
   bool put(std::string_view key, cache_landing landing, time_point now, std::uint64_t random);

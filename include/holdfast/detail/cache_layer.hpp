@@ -161,10 +161,24 @@ class cache_store final : public cache_state {
 
   std::string make_key(const call_context& context) const override {
     const auto o = options();
-    return o->key ? o->key(context) : std::string();
+    if (o->key) return o->key(context);
+    return o->one_answer ? "the one answer" : std::string();
   }
   duration refresh_timeout() const override { return options()->refresh_timeout; }
   void describe(std::string& out) const override;
+
+  /// Keeps an answer that no flight has brought.
+  void keep(std::string_view key, const Value& value, verdict v, time_point now,
+            std::uint64_t random) {
+    cache_landing landing = landing_of(key, value, v);
+    if (!landing.store) return;
+    // Before the table takes it, so that whoever makes the table forget it comes after.
+    const kept_ptr item = landing.item;
+    tell([&](cache_observer& o) { o.stored(key, item, now); });
+    if (!core.put(key, std::move(landing), now, random)) {
+      tell([&](cache_observer& o) { o.erased(key); });
+    }
+  }
 
   /// What the table needs to know of an outcome. The user's functions may throw.
   cache_landing landing_of(std::string_view key, const Value& value, verdict v) const {
@@ -183,6 +197,10 @@ class cache_store final : public cache_state {
   }
 
  private:
+  static bool makes_keys_by(const options_type& o) noexcept {
+    return o.key != nullptr || o.one_answer;
+  }
+
   std::shared_ptr<const options_type> options_;
 };
 
@@ -224,7 +242,7 @@ class cache_layer : public cache_gate {
     cache_answer stand_in;
     if (concerns_nobody_else(op, outcome->has_error() ? &outcome->assume_error() : nullptr)) {
       if (op.caller_cancelled()) return v;
-      stand_in = state_->core.look_up(ticket->flight->key(), op.now(), true);
+      stand_in = state_->core.look_up(ticket->flight->key(), op.now(), cache_core::age::stands_in);
     } else {
       stand_in = land(*ticket, op, *outcome, v);
     }
@@ -297,11 +315,28 @@ class refresh_layer : public cache_layer<Value> {
   mutable std::unique_ptr<flight_ticket> ticket_;  // until the one operation of this stack enters
 };
 
-/// Validates the numbers of a cache's options.
-void check_cache_options(std::string_view name, const cache_rules& rules, duration refresh_timeout,
-                         bool weighs);
+/// What of a cache's options depends on the values' type, or concerns no table.
+struct cache_habits {
+  duration refresh_timeout;
+  bool weighs;
+  bool makes_keys;
+  bool one_answer;
+  bool chooses;
+};
+
+template <class Value>
+cache_habits habits_of(const cache_options<Value>& o) noexcept {
+  return {.refresh_timeout = o.refresh_timeout,
+          .weighs = o.weight != nullptr,
+          .makes_keys = o.key != nullptr,
+          .one_answer = o.one_answer,
+          .chooses = o.store_if != nullptr || o.store_failure_if != nullptr};
+}
+
+void check_cache_options(std::string_view name, const cache_rules& rules,
+                         const cache_habits& habits);
 void describe_cache(std::string& out, std::string_view name, const cache_rules& rules,
-                    duration refresh_timeout, bool makes_keys, bool chooses);
+                    const cache_habits& habits);
 
 template <class Value>
 cache_rules rules_of(const cache_options<Value>& o) noexcept {
@@ -320,7 +355,7 @@ cache_rules rules_of(const cache_options<Value>& o) noexcept {
 template <class Value>
 cache_rules checked_rules_of(std::string_view name, const cache_options<Value>& o) {
   const cache_rules rules = rules_of(o);
-  check_cache_options(name, rules, o.refresh_timeout, o.weight != nullptr);
+  check_cache_options(name, rules, habits_of(o));
   return rules;
 }
 
@@ -328,14 +363,14 @@ template <class Value>
 cache_store<Value>::cache_store(options_type o)
     : cache_state(o.name, checked_rules_of(o.name, o)),
       options_(std::make_shared<const options_type>(std::move(o))) {
-  makes_keys = options_->key != nullptr;
+  makes_keys = makes_keys_by(*options_);
 }
 
 template <class Value>
 void cache_store<Value>::reconfigure(options_type o) {
   const cache_rules rules = checked_rules_of(core.name(), o);
   auto next = std::make_shared<const options_type>(std::move(o));
-  const bool keys = next->key != nullptr;
+  const bool keys = makes_keys_by(*next);
   {
     const std::lock_guard lock(mutex_);
     options_.swap(next);
@@ -347,8 +382,7 @@ void cache_store<Value>::reconfigure(options_type o) {
 template <class Value>
 void cache_store<Value>::describe(std::string& out) const {
   const auto o = options();
-  describe_cache(out, core.name(), rules_of(*o), o->refresh_timeout, o->key != nullptr,
-                 o->store_if != nullptr || o->store_failure_if != nullptr);
+  describe_cache(out, core.name(), rules_of(*o), habits_of(*o));
 }
 
 }  // namespace holdfast::detail

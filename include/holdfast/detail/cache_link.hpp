@@ -23,10 +23,16 @@ inline std::uint64_t spread(std::string_view key, time_point now) noexcept {
   return x ^ (x >> 31);
 }
 
-/// The key of the operation: the one it brought, or the one that is made for it.
+/// The key of the operation: the one it brought, or the one that is made for it. Empty if there is
+/// none, or if the user's function throws, which has no say on what failed before.
 inline std::string key_for(const cache_state& state, const operation& op) {
   if (!op.options.cache_key.empty()) return std::string(op.options.cache_key);
-  return state.makes_keys.load(std::memory_order_relaxed) ? state.make_key(op) : std::string();
+  if (!state.makes_keys.load(std::memory_order_relaxed)) return {};
+  try {
+    return state.make_key(op);
+  } catch (...) {
+    return {};
+  }
 }
 
 /// Gives `item`, or leaves the outcome that was there.
@@ -45,23 +51,31 @@ class cache_link {
   using is_holdfast_link = void;
   static constexpr quality best = quality::cached;
 
-  explicit cache_link(std::shared_ptr<cache_store<Value>> store) : store_(std::move(store)) {}
+  explicit cache_link(std::shared_ptr<cache_store<Value>> store,
+                      cache_core::age limit = cache_core::age::stands_in)
+      : store_(std::move(store)), limit_(limit) {}
+
+  std::string_view name() const noexcept {
+    return store_->core.name().empty() ? "cache" : std::string_view(store_->core.name());
+  }
+  const std::shared_ptr<cache_store<Value>>& store() const noexcept { return store_; }
 
   template <class T>
   asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
     const time_point now = op.time().precise_now();
     const std::string key = key_for(*store_, op);
     cache_answer a;
-    if (!key.empty()) a = store_->core.look_up(key, now, true);
+    if (!key.empty()) a = store_->core.look_up(key, now, limit_);
     if (op.options.ledger) {
       a.item ? op.options.ledger->grade_link(a.quality)
-             : op.options.ledger->record_miss(store_->core.name(), now);
+             : op.options.ledger->record_miss(store_->core.name(), key.empty(), now);
     }
     return give_or_keep<T, Value>(std::move(a.item), outcome);
   }
 
  private:
   std::shared_ptr<cache_store<Value>> store_;
+  cache_core::age limit_;
 };
 
 }  // namespace holdfast::detail

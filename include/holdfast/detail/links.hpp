@@ -3,7 +3,9 @@
 #define HOLDFAST_DETAIL_LINKS_HPP
 
 #include <concepts>
+#include <holdfast/classifier.hpp>
 #include <holdfast/detail/engine.hpp>
+#include <holdfast/policy/fallback.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -150,6 +152,44 @@ class chain_link {
   mutable Call call_;  // a move-only callable is called by every operation, as it stands
   Stack stack_;
 };
+
+/// Refuses call options of a chain that becomes a link.
+void check_link_options(bool given);
+
+/// Makes a link of whatever `.fallback()` was given.
+template <class X>
+auto make_link(X&& x) {
+  using plain = std::decay_t<X>;
+  static_assert(!is_awaitable_v<plain>,
+                "holdfast: a fallback is a value, a call or a chain; an awaitable would be started "
+                "before it is needed. Pass the function that makes it.");
+  if constexpr (requires { typename plain::is_holdfast_link; }) {
+    return plain(std::forward<X>(x));
+  } else if constexpr (requires { typename plain::is_holdfast_chain; }) {
+    return std::forward<X>(x).into_link();
+  } else if constexpr (any_call<plain>) {
+    using stack = layer_stack<default_classifier>;
+    return chain_link<plain, stack>(std::forward<X>(x), stack({}, {}));
+  } else if constexpr (asking_call<plain>) {
+    return asking_link<plain>(std::forward<X>(x));
+  } else if constexpr (std::invocable<const plain&> ||
+                       std::invocable<const plain&, const failure&>) {
+    return function_link<plain>(std::forward<X>(x));
+  } else {
+    return value_link<plain>(std::forward<X>(x));
+  }
+}
+
+/// Makes the layer that `.fallback()` adds. What needs to see the answers as well makes its own.
+template <class X>
+auto make_fallback(X&& x, fallback_options options) {
+  if constexpr (requires { x.as_fallback(std::move(options)); }) {
+    return x.as_fallback(std::move(options));
+  } else {
+    auto link = make_link(std::forward<X>(x));
+    return fallback_layer<decltype(link)>(std::move(link), std::move(options));
+  }
+}
 
 }  // namespace holdfast::detail
 

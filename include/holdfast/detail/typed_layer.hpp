@@ -22,7 +22,8 @@
 
 /// \file
 /// What the engine does for layers that see the result. A stack without one pays nothing. Such a
-/// layer has `static constexpr bool typed = true` and, besides what every layer has:
+/// layer has `static constexpr bool typed = true` and, besides what every layer has, `settle`, and the
+/// others if it needs them:
 ///
 ///   template <class T>                                 after `step::answer` on the way down: sets
 ///   verdict answer(frame&, operation&,                 the outcome
@@ -42,6 +43,12 @@ template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack, Call call,
                                          call_options options);
 
+/// Whether a layer may ask for the layers below it to be run once more, in the background.
+template <class Layer>
+concept refreshing_layer = requires(const Layer& layer, typename Layer::frame& frame) {
+  layer.refresher(frame);
+};
+
 /// A callable that refers to something that ends with the operation.
 template <class>
 inline constexpr bool borrows_v = false;
@@ -56,7 +63,7 @@ inline constexpr bool detachable_v<layer_stack<Classifier, Layers...>, Call> =
       bool copyable = true;
       bool inside = true;
       ((copyable = copyable && (!inside || std::copy_constructible<Layers>),
-        inside = inside && !is_typed_v<Layers>),
+        inside = inside && !refreshing_layer<Layers>),
        ...);
       return copyable && !inside;
     }();
@@ -101,8 +108,8 @@ template <class T, class Stack, class Call>
                                      std::size_t at, const operation& op, const Call& call,
                                      const asio::any_io_executor& executor) noexcept {
   if constexpr (detachable_v<Stack, Call>) {
-    with_typed(stack, frames, at, [&](const auto& layer, auto& frame, auto index) {
-      try {
+    with_typed(stack, frames, at, [&]<class Layer>(const Layer& layer, auto& frame, auto index) {
+      if constexpr (refreshing_layer<Layer>) try {
         auto inner = inner_stack<decltype(index)::value>(stack, layer.refresher(frame));
         // Its end concerns nobody: the handler runs where that is, and Asio needs no memory for it.
         asio::co_spawn(
@@ -122,7 +129,9 @@ template <class Stack>
 bool refreshes(const Stack& stack, typename Stack::frames& frames, std::size_t at) {
   bool wanted = false;
   with_typed(stack, frames, at,
-             [&](const auto&, auto& frame, auto) { wanted = frame.refreshes(); });
+             [&]<class Layer>(const Layer&, auto& frame, auto) {
+               if constexpr (refreshing_layer<Layer>) wanted = frame.refreshes();
+             });
   return wanted;
 }
 
@@ -133,7 +142,7 @@ template <class T, class Stack>
                                     std::optional<result<T>>& outcome) {
   verdict v = verdict::neutral;
   with_typed(stack, frames, at, [&](const auto& layer, auto& frame, auto) {
-    try {
+    if constexpr (requires { layer.template answer<T>(frame, op, outcome); }) try {
       v = layer.template answer<T>(frame, op, outcome);
     } catch (...) {  // out of the copy of the value
       outcome.emplace(failed<T>(failure(std::current_exception())));

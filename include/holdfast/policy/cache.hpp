@@ -8,6 +8,7 @@
 #include <holdfast/clock.hpp>
 #include <holdfast/detail/cache_layer.hpp>
 #include <holdfast/detail/cache_link.hpp>
+#include <holdfast/detail/last_good_layer.hpp>
 #include <holdfast/policy/cache_options.hpp>
 #include <memory>
 #include <optional>
@@ -62,21 +63,15 @@ class cache {
 
   /// Looks for a fresh answer. Counted as a hit, and as a use.
   std::optional<Value> get(std::string_view key, time_point now = clock::now()) const {
-    const auto found = store_->core.look_up(key, now, false);
+    const auto found = store_->core.look_up(key, now, detail::cache_core::age::fresh);
     if (!found.item) return {};
     return detail::value_of_kept<Value>(*found.item);
   }
 
   /// Keeps an answer that came from elsewhere. A fetch that is under way answers those who wait for
   /// it, and is not kept. The user's functions are asked as they are for a call's answer.
-  void put(std::string_view key, Value value, time_point now = clock::now()) {
-    auto landing = store_->landing_of(key, value, verdict::success);
-    if (!landing.store) return;
-    const auto item = landing.item;
-    store_->tell([&](detail::cache_observer& o) { o.stored(key, item, now); });
-    if (!store_->core.put(key, std::move(landing), now, detail::spread(key, now))) {
-      store_->tell([&](detail::cache_observer& o) { o.erased(key); });
-    }
+  void put(std::string_view key, const Value& value, time_point now = clock::now()) {
+    store_->keep(key, value, verdict::success, now, detail::spread(key, now));
   }
 
   /// Forgets a key; false if nothing was kept. A fetch that is under way answers those who wait for
@@ -93,10 +88,22 @@ class cache {
     store_->tell([](detail::cache_observer& o) { o.cleared(); });
   }
 
-  /// Makes a link of a fallback chain that answers from what is kept, `stale_if_error` included.
-  /// Where nothing is, the earlier failure stays. The key is the operation's, as for the layer.
+  /// For `.fallback(cache)`: makes the layer that keeps what everything below it answers, and gives
+  /// the last good answer where everything below it fails.
   ///
-  ///     pipeline.with(answers).fallback(openai_chain).fallback(answers.link(), {.name = "cache"})
+  ///     co_await hf::resilient(ask, {.cache_key = question}).with(hf::timeout{2s}).fallback(answers)
+  ///
+  /// An operation without a key is passed on: nothing is kept and nothing given, and its ledger says
+  /// so. See `cache_options::stale_if_error` for how old an answer may be.
+  auto as_fallback(fallback_options o) const {
+    return detail::last_good_layer<Value>(store_, std::move(o));
+  }
+
+  /// Makes a link of a fallback chain that only reads: it answers from what is kept, as old as
+  /// `stale_if_error` says. Where nothing is, the earlier failure stays. The key is the operation's,
+  /// as for the layer.
+  ///
+  ///     pipeline.with(answers).fallback(openai_chain).fallback(answers.link())
   auto link() const { return detail::cache_link<Value>(store_); }
 
   /// Replaces the options, for new questions. What is kept stays, with the time it was given, as

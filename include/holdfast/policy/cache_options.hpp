@@ -7,6 +7,7 @@
 #include <holdfast/call_context.hpp>
 #include <holdfast/clock.hpp>
 #include <holdfast/failure.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -42,8 +43,9 @@ struct cache_options {
   duration stale_while_revalidate = duration::zero();
 
   /// For how long after its time an answer stands in for a failure of the call. At least zero;
-  /// zero: off. RFC 5861, section 4.
-  duration stale_if_error = duration::zero();
+  /// zero: never. Unset: never for `.with(cache)`, without end for `.fallback(cache)`, which is there
+  /// for the last answer that was good. RFC 5861, section 4.
+  std::optional<duration> stale_if_error = std::nullopt;
 
   /// The share of its time after which a fresh answer that is asked for is fetched again in the
   /// background, so that what is often asked for never expires. 0 to 1; zero: off.
@@ -74,6 +76,11 @@ struct cache_options {
   /// The key of a call that brings none with `call_options::cache_key`, from what its context says:
   /// its tags. Empty: the call passes the cache by. Null: only keys that are brought count.
   std::function<std::string(const call_context&)> key = nullptr;
+
+  /// Whether all calls that bring no key ask for the same thing: the cache then keeps one answer for
+  /// them. False: they pass the cache by, for answers to different questions must not mix. Not
+  /// together with `key`.
+  bool one_answer = false;
 };
 
 }  // namespace holdfast

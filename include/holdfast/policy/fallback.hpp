@@ -16,8 +16,9 @@
 namespace holdfast {
 
 struct fallback_options {
-  /// The link's name in the ledger and in `describe()`.
-  std::string name = "fallback";
+  /// The link's name in the ledger and in `describe()`. Empty: the cache's, where the link is one, or
+  /// `fallback`.
+  std::string name = {};
 
   /// How good the link's answers are.
   holdfast::quality quality = holdfast::quality::degraded;
@@ -68,8 +69,10 @@ class fallback_rule {
   budget_use& budget() noexcept { return budget_; }
   const budget_use& budget() const noexcept { return budget_; }
 
- private:
+ protected:
   step consider(operation& op, verdict v) const;
+
+ private:
   bool takes_over(operation& op, verdict v) const;
 
   fallback_options options_;
@@ -82,7 +85,7 @@ template <class Link>
 class fallback_layer : public fallback_rule {
  public:
   fallback_layer(Link link, fallback_options options)
-      : fallback_rule(graded(std::move(options))), link_(std::move(link)) {}
+      : fallback_rule(completed(std::move(options), link)), link_(std::move(link)) {}
 
   template <class T>
   asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
@@ -91,11 +94,16 @@ class fallback_layer : public fallback_rule {
   }
 
   Link& link() noexcept { return link_; }
+  const Link& link() const noexcept { return link_; }
 
  private:
-  /// A link may know itself how good its answers are at best.
-  static fallback_options graded(fallback_options o) {
+  /// A link may know itself what it is called, and how good its answers are at best.
+  static fallback_options completed(fallback_options o, const Link& link) {
     if constexpr (requires { Link::best; }) o.quality = std::max(o.quality, Link::best);
+    if (o.name.empty()) {
+      o.name = "fallback";
+      if constexpr (requires { link.name(); }) o.name = link.name();
+    }
     return o;
   }
 

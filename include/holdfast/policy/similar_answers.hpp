@@ -30,16 +30,16 @@ class similar_link {
   template <class T>
   asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
     const time_point now = op.time().precise_now();
+    const std::string key = keys_ ? key_for(*keys_, op) : std::string(op.options.cache_key);
     similar_core::match m;
     try {
-      const std::string key = keys_ ? key_for(*keys_, op) : std::string(op.options.cache_key);
       if (!key.empty()) m = core_->find(key, now);
     } catch (...) {
       // A function of the user's has no say on what failed before: nothing similar was found.
     }
     if (op.options.ledger) {
       m.item ? op.options.ledger->grade_link(quality::similar)
-             : op.options.ledger->record_miss(core_->name(), now);
+             : op.options.ledger->record_miss(core_->name(), key.empty(), now);
     }
     return give_or_keep<T, Value>(std::move(m.item), outcome);
   }
