@@ -22,6 +22,7 @@ struct operation::suspension : scope_listener {
           static_cast<suspension&>(l).place.wait.cancel();
         }) {}
   turn place;
+  duration in_queues{0};
 };
 
 /// The operation as a part of the call in which it is nested: hears the call's scope.
@@ -144,6 +145,12 @@ asio::awaitable<void> operation::wait(operation& op) {
       },
       asio::deferred);
 }
+
+duration operation::time_in_queues() const noexcept {
+  return waits_ ? waits_->in_queues : duration::zero();
+}
+
+void operation::waited_in_queue(duration d) noexcept { waits_->in_queues += d; }
 
 wait_end operation::finish_wait() {
   cancellation_scope::unlink(*waits_, false);

@@ -42,7 +42,7 @@ step bulkhead_layer::enqueue(frame& f, operation& op, unsigned weight) const {
 step bulkhead_layer::resumed(frame& f, operation& op, wait_end end) const {
   turn& place = *std::exchange(f.place, nullptr);
   const duration waited = op.now() - place.since;
-  op.queued += waited;
+  op.waited_in_queue(waited);
   if (end == wait_end::granted && !place.refused) {
     core_->count_queued(waited);
     return step::go;

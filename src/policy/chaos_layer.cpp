@@ -7,9 +7,9 @@ namespace holdfast::detail {
 namespace {
 
 /// The attempt fails, or is made after all.
-step finish(const chaos_rule& rule, operation& op) {
+step finish(const chaos_rule& rule, failure& fault) {
   if (!rule.fault) return step::go;
-  op.injected = *rule.fault;
+  fault = *rule.fault;
   return step::fault;
 }
 
@@ -20,7 +20,7 @@ step chaos_layer::strike(frame& f, operation& op) const {
   op.start_edge_precisely();  // the predicate and the listeners have had their time
   const time_point now = op.now();
   if (!s.rule) return step::go;
-  if (!s.rule->hang && s.delay <= duration::zero()) return finish(*s.rule, op);
+  if (!s.rule->hang && s.delay <= duration::zero()) return finish(*s.rule, f.fault);
   op.prepare_wait();
   op.wait_until = s.rule->hang ? op.limit.at : std::min(op.limit.at, saturating_add(now, s.delay));
   f.rule = std::move(s.rule);
@@ -34,10 +34,10 @@ step chaos_layer::resumed(frame& f, operation& op, wait_end end) const {
     return step::refuse;
   }
   if (op.now() >= op.limit.at) {
-    op.injected = op.timeout_failure();
+    f.fault = op.timeout_failure();
     return step::fault;
   }
-  return finish(*rule, op);
+  return finish(*rule, f.fault);
 }
 
 }  // namespace holdfast::detail

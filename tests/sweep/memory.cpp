@@ -111,6 +111,42 @@ TEST_CASE("without memory: what a ledger could not keep it counts") {
   });
 }
 
+TEST_CASE("without memory: the caller's throw_if_cancelled stays as it was") {
+  // The caller has left its executor: the operation begins by going home, for which it sets the flag.
+  sweep_memory(no_memory::lasting::once, [](std::uint64_t after, no_memory::lasting lasting) {
+    INFO("after " << after);
+    asio::io_context home{1};
+    asio::io_context abroad{1};
+    const auto guard = hf::pipeline().with(hf::timeout{1h});
+    bool failed = false;
+    bool ended = false;
+    asio::co_spawn(
+        home,
+        [&]() -> asio::awaitable<void> {
+          co_await asio::post(abroad, asio::bind_executor(abroad, asio::deferred));
+          {
+            no_memory memory(after, lasting);
+            try {
+              static_cast<void>(co_await guard(ready));
+            } catch (const std::bad_alloc&) {
+            }
+            memory.stop();
+            failed = memory.has_failed();
+          }
+          const bool throws = co_await asio::this_coro::throw_if_cancelled();
+          CHECK(throws);
+          ended = true;
+        },
+        asio::detached);
+    while (home.poll() + abroad.poll() > 0) {
+      home.restart();
+      abroad.restart();
+    }
+    CHECK(ended);
+    return failed;
+  });
+}
+
 TEST_CASE("without memory: whose attempt did not start cancels nobody else's") {
   // Several threads may run this context, as far as the library knows: attempts are handed over to
   // chains that operations share. The strands of these do not live without any memory.

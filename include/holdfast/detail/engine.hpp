@@ -53,9 +53,9 @@ struct go_home {
   }
 };
 
-/// Brings the operation's coroutine back to the executor that it may have left, makes the wait that a
-/// layer asks for, if it does, and sets `throw_if_cancelled`. To be awaited while that is false: a
-/// coroutine that is cancelled has to come home as well. Nothing in it needs memory.
+/// Brings the operation's coroutine home if it has left its executor, then makes the wait if a layer
+/// asks for one. Await it while `throw_if_cancelled` is false, so that a cancelled coroutine comes home
+/// as well; it then sets that to `throws`. Needs no memory once it is made.
 inline asio::awaitable<void> pause(operation& op, asio::awaitable<void> wait, const bool& throws) {
   if (!op.home.here()) {
     co_await asio::async_initiate<const asio::deferred_t, void()>(go_home(), asio::deferred);
@@ -81,7 +81,7 @@ verdict judge(const Classifier& classifier, operation& op, result<T>& outcome) n
   return c.outcome;
 }
 
-/// The edge back from an attempt: judges its outcome, and writes it down where somebody wants to know.
+/// Ends an attempt: judges its outcome and records it in the ledger, if there is one.
 template <class T, class Stack>
 [[gnu::always_inline]] inline verdict end_attempt(const Stack& stack, operation& op, result<T>& outcome,
                                                   bool counts) {
@@ -196,20 +196,17 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
   try {
     for (;;) {
       // Before the operation begins, after each attempt, and for each wait and link.
-      if (next == step::replace) [[unlikely]] {
+      if (is_wait(next) || next == step::replace || !op.home.here()) [[unlikely]] {
         if constexpr (stack_type::template has<policy_kind::fallback>) {
-          detour = take_over<T>(*stack, at, op, outcome, v);
+          if (next == step::replace) detour = take_over<T>(*stack, at, op, outcome, v);
         }
-      } else if (next == step::wait || next == step::again) [[unlikely]] {
-        detour = pause(op, operation::wait(op), throws);
-      } else if (!op.home.here()) [[unlikely]] {
-        detour = pause(op, {}, throws);
+        if (next != step::replace) {
+          detour = pause(op, is_wait(next) ? operation::wait(op) : asio::awaitable<void>(), throws);
+          throws = co_await asio::this_coro::throw_if_cancelled();
+          co_await asio::this_coro::throw_if_cancelled(false);
+        }
+        co_await std::move(detour);
       }
-      if (detour.valid() && next != step::replace) [[unlikely]] {
-        throws = co_await asio::this_coro::throw_if_cancelled();
-        co_await asio::this_coro::throw_if_cancelled(false);
-      }
-      if (detour.valid()) [[unlikely]] co_await std::move(detour);
       op.coroutine = co_await asio::this_coro::cancellation_state;
       if (attempted) {
         attempted = false;
@@ -234,14 +231,13 @@ asio::awaitable<result<T>> operate(StackPointer stack, call_keeper<Call> call,
         if ((next == step::go || next == step::fault) &&
             op.begin_attempt(next == step::fault)) [[likely]] {
           attempted = true;
-          if (options.ledger) [[unlikely]] static_cast<void>(op.now());  // from here on it counts
+          if (options.ledger) [[unlikely]] static_cast<void>(op.now());  // the attempt's start
           // The attempts below a hedge count as they start.
           counts = !stack_type::hedged || next == step::fault;
           if (counts) op.number_attempt();
           try {
             if (next == step::fault) [[unlikely]] {
-              ++at;
-              fail(outcome, std::exchange(op.injected, {}));
+              fail(outcome, stack->fault(frames, at++));
             } else if constexpr (stack_type::hedged) {
               using attempt_type =
                   hedged_attempt<T, typename stack_type::innermost,

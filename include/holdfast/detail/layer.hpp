@@ -16,6 +16,7 @@
 ///                                                     operation here is not left
 ///   step resumed(frame&, operation&, wait_end);       after a step::wait
 ///   step leave(frame&, operation&, verdict);          on the way up
+///   failure fault(frame&) const;                      after a step::fault: what the attempt ends with
 ///   void describe(std::string&) const;                prints itself with every option
 ///   double amplification() const;                     optional: the most attempts that it makes
 ///                                                     of one, over time

@@ -110,6 +110,18 @@ class layer_stack {
     });
   }
 
+  /// What the attempt ends with that the layer `at` makes fail.
+  failure fault(frames& f, layer_index at) const {
+    failure made;
+    visit(at, [&]<std::size_t I>(index<I>) {
+      if constexpr (requires { std::get<I>(layers).fault(std::get<I>(f)); }) {
+        made = std::get<I>(layers).fault(std::get<I>(f));
+      }
+      return step::fault;
+    });
+    return made;
+  }
+
   /// Leaves the layers from `at` outwards. On a stop `at` is the layer that asks for more.
   step leave(frames& f, operation& op, verdict v, layer_index& at) const {
     if (at == 0) [[likely]] return leave_from<0>(f, op, v, at);

@@ -26,12 +26,15 @@ namespace holdfast::detail {
 enum class step : std::uint8_t {
   go,       ///< Down: enter the next layer. Up: pass the outcome on.
   refuse,   ///< Down: the operation ends here, with `operation::refused`.
-  fault,    ///< Down: as if the call had been made and failed with `operation::injected`.
+  fault,    ///< Down: as if the call had been made and failed with the layer's `fault`.
   wait,     ///< Down: wait for a permit until `operation::wait_until`.
   again,    ///< Up: run the layers below again, at `operation::wait_until`.
   replace,  ///< Up: replace the outcome by that of the layer's link.
   answer,   ///< Down: the layer has the answer. Up: it looks at the outcome, and may replace it.
 };
+
+/// Whether a layer asks for a wait.
+constexpr bool is_wait(step s) noexcept { return s == step::wait || s == step::again; }
 
 /// Whether a deadline leaves an attempt practically all the time that a timeout of `after`, which
 /// would end at `until`, allows. Then it measures the service as well.
@@ -197,6 +200,11 @@ class operation final : public call_context, private deadline_alarm {
   /// Waits until `wait_until` or until the turn comes. Not started if the caller has cancelled.
   static asio::awaitable<void> wait(operation& op);
 
+  /// The time that the operation has spent in queues.
+  duration time_in_queues() const noexcept;
+  /// Adds to it, after a wait.
+  void waited_in_queue(duration d) noexcept;
+
   /// Closes the wait and tells how it ended. Throws `std::bad_alloc` where it could not begin.
   wait_end finish_wait();
 
@@ -234,7 +242,6 @@ class operation final : public call_context, private deadline_alarm {
   using call_context::limit;
   time_point wait_until;
   detail::refusal refused;
-  failure injected;
   /// The failure that is on its way up, if the outcome is one.
   const failure* error = nullptr;
   /// The service's hint, from the failure or from the classifier; negative if there is none.
@@ -242,8 +249,6 @@ class operation final : public call_context, private deadline_alarm {
   unsigned attempts_started = 0;
   /// Calls that were made for this operation by its links.
   unsigned made_elsewhere = 0;
-  /// The time that this operation has spent in queues.
-  duration queued{0};
   /// The verdict of an earlier attempt, where that attempt's outcome outlives a later refusal.
   std::optional<verdict> kept_verdict;
   /// Whether the call can be made again in the background, beyond this operation.

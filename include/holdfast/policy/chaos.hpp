@@ -70,9 +70,9 @@ class chaos_layer {
   static constexpr policy_kind kind = policy_kind::chaos;
   static constexpr bool timeless = true;
 
-  /// What is to happen after the wait.
   struct frame {
-    std::shared_ptr<const chaos_rule> rule;
+    std::shared_ptr<const chaos_rule> rule;  // what is to happen after the wait
+    failure fault;
   };
 
   explicit chaos_layer(const chaos& c) : core_(c.core()) {}
@@ -84,6 +84,7 @@ class chaos_layer {
 
   step resumed(frame& f, operation& op, wait_end end) const;
   step leave(frame&, operation&, verdict) const noexcept { return step::go; }
+  failure fault(frame& f) const noexcept { return std::move(f.fault); }
   void describe(std::string& out) const { core_->describe(out); }
 
  private:

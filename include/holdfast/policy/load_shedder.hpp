@@ -85,7 +85,7 @@ class load_shedder_layer {
     if (!core_->admit(level)) [[unlikely]] return shed(f, op, level);
     f.core = core_.get();
     f.signal = core_->signal();
-    f.from = f.signal == overload_signal::queue_time ? op.queued : op.now().time_since_epoch();
+    f.from = f.signal == overload_signal::queue_time ? op.time_in_queues() : op.now().time_since_epoch();
     return step::go;
   }
 
@@ -104,7 +104,7 @@ class load_shedder_layer {
 
  private:
   static duration sample_of(const frame& f, operation& op) noexcept {
-    return (f.signal == overload_signal::queue_time ? op.queued : op.now().time_since_epoch()) -
+    return (f.signal == overload_signal::queue_time ? op.time_in_queues() : op.now().time_since_epoch()) -
            f.from;
   }
 
