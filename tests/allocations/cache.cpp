@@ -2,7 +2,9 @@
 // What a cache allocates. A program of its own, since it replaces `operator new`.
 #include <boost/asio/awaitable.hpp>
 #include <catch2/catch_all.hpp>
+#include <fmt/format.h>
 #include <holdfast/resilient.hpp>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -50,6 +52,25 @@ TEST_CASE("allocations: cache, a miss costs what its documentation says") {
   const auto n = count(hf::pipeline().with(cache), next);
   CHECK(n == 4 * 1000);
   CHECK(cache.snapshot().evicted > 0);
+}
+
+TEST_CASE("allocations: cache, the last good answer") {
+  const hf::cache<int> cache({.max_entries = 64});
+  const auto guard = hf::pipeline().with(hf::timeout{1s}).fallback(cache);
+  const std::string_view long_key = "a key that is longer than what a string keeps in place";
+  CHECK(count(guard, [](int) { return std::string_view(); }) == 0);
+  CHECK(count(guard, [&](int) { return long_key; }) == 1000);  // the answer that is kept
+  std::string text;
+  text.reserve(100);
+  const auto next = [&](std::string_view prefix) {
+    return [&text, prefix](int i) {
+      text = prefix;
+      fmt::format_to(std::back_inserter(text), "{}", i);
+      return std::string_view(text);
+    };
+  };
+  CHECK(count(guard, next("")) == 2 * 1000);        // that, and the entry
+  CHECK(count(guard, next(long_key)) == 3 * 1000);  // and the key
 }
 
 TEST_CASE("allocations: a key takes no memory when nothing is known of it any more") {

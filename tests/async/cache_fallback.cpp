@@ -11,6 +11,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "../support/stage.hpp"
 
@@ -59,6 +60,18 @@ asio::awaitable<void> ask(const Pipeline& pipeline, service& s, std::string key,
   out.result.emplace(
       co_await pipeline(s.call(), {.ledger = &out.ledger, .cache_key = key}));
 }
+
+/// A service with a cache as its only policy, and the outcome of the last operation.
+struct client {
+  explicit client(const answers& cache) : guard(hf::pipeline().fallback(cache)) {}
+
+  asio::awaitable<void> ask(std::string key) { return ::ask(guard, gpt, std::move(key), last); }
+
+  stage st;
+  service gpt;
+  decltype(hf::pipeline().fallback(std::declval<answers>())) guard;
+  outcome last;
+};
 
 }  // namespace
 
@@ -119,71 +132,64 @@ TEST_CASE("fallback cache: any age, unless stale_if_error bounds it", "[cache][f
 }
 
 TEST_CASE("fallback cache: answers to different questions never mix", "[cache][fallback]") {
-  stage st;
-  service gpt;
   const answers cache({.name = "answers"});
-  const auto guard = hf::pipeline().fallback(cache);
-  st.play([&]() -> asio::awaitable<void> {
-    outcome o;
-    co_await ask(guard, gpt, "one", o);
-    co_await ask(guard, gpt, "two", o);
-    gpt.down = true;
-    co_await ask(guard, gpt, "one", o);
-    CHECK(o.value() == "answer 1");
-    co_await ask(guard, gpt, "two", o);
-    CHECK(o.value() == "answer 2");
-    co_await ask(guard, gpt, "three", o);
-    CHECK(o.code() == asio::error::connection_refused);
-    CHECK_THAT(o.ledger.describe(), ContainsSubstring("'answers': no answer in cache 'answers'\n"));
+  client c(cache);
+  c.st.play([&]() -> asio::awaitable<void> {
+    co_await c.ask("one");
+    co_await c.ask("two");
+    c.gpt.down = true;
+    co_await c.ask("one");
+    CHECK(c.last.value() == "answer 1");
+    co_await c.ask("two");
+    CHECK(c.last.value() == "answer 2");
+    co_await c.ask("three");
+    CHECK(c.last.code() == asio::error::connection_refused);
+    CHECK_THAT(c.last.ledger.describe(),
+               ContainsSubstring("'answers': no answer in cache 'answers'\n"));
   });
   CHECK(cache.snapshot().entries == 2);
 }
 
 TEST_CASE("fallback cache: without a key nothing is kept or given, and the ledger says so",
           "[cache][fallback]") {
-  stage st;
-  service gpt;
   const answers cache({.name = "answers"});
-  const auto guard = hf::pipeline().fallback(cache);
-  st.play([&]() -> asio::awaitable<void> {
-    outcome o;
-    co_await ask(guard, gpt, "", o);
-    CHECK(o.value() == "answer 1");
-    CHECK_THAT(o.ledger.describe(), ContainsSubstring("call: no key for cache 'answers'\n"));
+  client c(cache);
+  c.st.play([&]() -> asio::awaitable<void> {
+    co_await c.ask("");
+    CHECK(c.last.value() == "answer 1");
+    CHECK_THAT(c.last.ledger.describe(), ContainsSubstring("call: no key for cache 'answers'\n"));
     CHECK(cache.snapshot().entries == 0);
-    gpt.down = true;
-    co_await ask(guard, gpt, "", o);
-    CHECK(o.code() == asio::error::connection_refused);
-    CHECK_THAT(o.ledger.describe(), ContainsSubstring("'answers': no key for cache 'answers'\n"));
-    CHECK(o.ledger.entries().back().code == errc::no_key);
+    c.gpt.down = true;
+    co_await c.ask("");
+    CHECK(c.last.code() == asio::error::connection_refused);
+    CHECK_THAT(c.last.ledger.describe(),
+               ContainsSubstring("'answers': no key for cache 'answers'\n"));
+    CHECK(c.last.ledger.entries().back().code == errc::no_key);
   });
 }
 
 TEST_CASE("fallback cache: one answer for all calls without a key, if told so",
           "[cache][fallback]") {
-  stage st;
-  service gpt;
   const answers cache({.name = "status", .one_answer = true});
-  const auto guard = hf::pipeline().fallback(cache);
-  st.play([&]() -> asio::awaitable<void> {
-    outcome o;
-    co_await ask(guard, gpt, "", o);
-    co_await ask(guard, gpt, "a key", o);
-    gpt.down = true;
-    co_await ask(guard, gpt, "", o);
-    CHECK(o.value() == "answer 1");
-    co_await ask(guard, gpt, "a key", o);
-    CHECK(o.value() == "answer 2");
+  client c(cache);
+  c.st.play([&]() -> asio::awaitable<void> {
+    co_await c.ask("");
+    co_await c.ask("a key");
+    c.gpt.down = true;
+    co_await c.ask("");
+    CHECK(c.last.value() == "answer 1");
+    co_await c.ask("a key");
+    CHECK(c.last.value() == "answer 2");
   });
   // As a policy inside the stack it has the same key.
-  gpt.down = false;
+  c.gpt.down = false;
   const answers inside({.one_answer = true});
   const auto cached = hf::pipeline().with(inside);
-  st.play([&]() -> asio::awaitable<void> {
+  c.st.play([&]() -> asio::awaitable<void> {
     outcome first;
     outcome second;
-    co_await ask(cached, gpt, "", first);
-    co_await ask(cached, gpt, "", second);
+    co_await ask(cached, c.gpt, "", first);
+    co_await ask(cached, c.gpt, "", second);
     CHECK(second.value() == first.value());
   });
   CHECK_THROWS_WITH(

@@ -172,7 +172,7 @@ class cache_store final : public cache_state {
             std::uint64_t random) {
     cache_landing landing = landing_of(key, value, v);
     if (!landing.store) return;
-    // Before the table takes it, so that whoever makes the table forget it comes after.
+    // Told before the table takes it: the observers hear of a later `erase` after this.
     const kept_ptr item = landing.item;
     tell([&](cache_observer& o) { o.stored(key, item, now); });
     if (!core.put(key, std::move(landing), now, random)) {
@@ -315,7 +315,7 @@ class refresh_layer : public cache_layer<Value> {
   mutable std::unique_ptr<flight_ticket> ticket_;  // until the one operation of this stack enters
 };
 
-/// What of a cache's options depends on the values' type, or concerns no table.
+/// The options of a cache that its table does not need.
 struct cache_habits {
   duration refresh_timeout;
   bool weighs;

@@ -23,16 +23,17 @@ inline std::uint64_t spread(std::string_view key, time_point now) noexcept {
   return x ^ (x >> 31);
 }
 
-/// The key of the operation: the one it brought, or the one that is made for it. Empty if there is
-/// none, or if the user's function throws, which has no say on what failed before.
-inline std::string key_for(const cache_state& state, const operation& op) {
-  if (!op.options.cache_key.empty()) return std::string(op.options.cache_key);
+/// The key of the operation: its own, or one that the cache makes in `made`. Empty if there is none, or
+/// if the user's function throws; an earlier failure then stays the outcome.
+inline std::string_view key_for(const cache_state& state, const operation& op, std::string& made) {
+  if (!op.options.cache_key.empty()) return op.options.cache_key;
   if (!state.makes_keys.load(std::memory_order_relaxed)) return {};
   try {
-    return state.make_key(op);
+    made = state.make_key(op);
   } catch (...) {
-    return {};
+    made.clear();
   }
+  return made;
 }
 
 /// Gives `item`, or leaves the outcome that was there.
@@ -63,7 +64,8 @@ class cache_link {
   template <class T>
   asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
     const time_point now = op.time().precise_now();
-    const std::string key = key_for(*store_, op);
+    std::string made;
+    const std::string_view key = key_for(*store_, op, made);
     cache_answer a;
     if (!key.empty()) a = store_->core.look_up(key, now, limit_);
     if (op.options.ledger) {

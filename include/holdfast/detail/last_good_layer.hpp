@@ -8,12 +8,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace holdfast::detail {
 
-/// A cache as the last known good answer: keeps what everything below it answers, and gives that
-/// where everything below it fails.
+/// A cache as the last known good answer: keeps what everything below it answers, and gives it when
+/// everything below it fails.
 template <class Value>
 class last_good_layer : public fallback_layer<cache_link<Value>> {
  public:
@@ -27,35 +28,42 @@ class last_good_layer : public fallback_layer<cache_link<Value>> {
   step leave(frame&, operation& op, verdict v) const {
     if (!is_answer(v)) [[unlikely]] return this->consider(op, v);
     this->budget().on_success();
-    return step::answer;
+    return has_key(op) || op.options.ledger ? step::answer : step::go;
   }
 
-  /// Keeps the answer, where it has a key. It stays the operation's whatever comes of that.
+  /// Keeps the answer under the operation's key. The answer stays the outcome even if that fails.
   template <class T>
   verdict settle(frame&, operation& op, std::optional<result<T>>& outcome, verdict v) const {
     static_assert(std::same_as<T, Value>,
                   "holdfast: the cache keeps values of another type than the call gives; use a "
                   "hf::cache of the call's type.");
     if (outcome->has_error()) return v;  // which the user's classifier takes for an answer
-    op.start_edge_precisely();
-    const auto& store = *this->link().store();
-    try {
-      if (const std::string key = key_for(store, op); !key.empty()) {
-        this->link().store()->keep(key, outcome->assume_value(), v, op.now(), op.random());
-      } else if (op.options.ledger) {
-        op.options.ledger->record_miss(this->link().name(), true, op.now());
-      }
-    } catch (...) {
-      // No memory, or a function of the user's failed: the next answer may be kept.
+    std::string made;
+    const std::string_view key = key_for(store(), op, made);
+    op.start_edge_precisely();  // the user's key function took its time
+    if (key.empty()) {
+      if (op.options.ledger) op.options.ledger->record_miss(this->link().name(), true, op.now());
+      return v;
     }
-    op.start_edge_precisely();  // the functions of the user's have taken their time
+    try {
+      store().keep(key, outcome->assume_value(), v, op.now(), op.random());
+    } catch (...) {
+      // No memory, or a function of the user's failed. The next answer may be kept.
+    }
+    op.start_edge_precisely();  // so did the functions that choose and weigh
     return v;
   }
 
   void describe(std::string& out) const {
     fallback_rule::describe(out);
     out += ", the last good one of each key; ";
-    this->link().store()->describe(out);
+    store().describe(out);
+  }
+
+ private:
+  cache_store<Value>& store() const noexcept { return *this->link().store(); }
+  bool has_key(const operation& op) const noexcept {
+    return !op.options.cache_key.empty() || store().makes_keys.load(std::memory_order_relaxed);
   }
 };
 

@@ -30,7 +30,8 @@ class similar_link {
   template <class T>
   asio::awaitable<result<T>> start(operation& op, const result<T>& outcome) const {
     const time_point now = op.time().precise_now();
-    const std::string key = keys_ ? key_for(*keys_, op) : std::string(op.options.cache_key);
+    std::string made;
+    const std::string_view key = keys_ ? key_for(*keys_, op, made) : op.options.cache_key;
     similar_core::match m;
     try {
       if (!key.empty()) m = core_->find(key, now);
