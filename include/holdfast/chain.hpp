@@ -21,9 +21,10 @@ namespace holdfast {
 ///
 /// An Asio operation: `co_await` it, or start it with any completion token; the handler's signature
 /// is `void(hf::result<T>)`. It then runs on a coroutine chain of its own. `run()` gives an
-/// awaitable in the caller's chain; a `pipeline`, made once, is cheaper still. What the caller says of
-/// the operation (key, deadline, ledger) is given to `resilient`, or to `run` and to the token's
-/// call, where it replaces that.
+/// awaitable in the caller's chain; a `pipeline`, made once, is cheaper still.
+///
+/// `resilient` takes the options of the operation: key, deadline, ledger. Options that are passed to
+/// `run`, or together with a token, replace them.
 ///
 /// Started as a temporary it owns what it needs. A named chain is awaited as `chain.run()`: that
 /// copies the call, and the chain must outlive the operation. (Asio awaits only operations that are
@@ -91,10 +92,10 @@ class chain {
 
   /// Starts the operation as an awaitable, in the chain of the coroutine that awaits it.
   asio::awaitable<result<value_type>> run() && {
-    return std::move(*this).run(options_.value_or(call_options()));
+    return std::move(*this).run(own_options());
   }
   asio::awaitable<result<value_type>> run() const& {
-    return run(options_.value_or(call_options()));
+    return run(own_options());
   }
 
   /// The same with other options than those that `resilient` was given.
@@ -117,13 +118,11 @@ class chain {
   /// allocation that is recycled by Asio's threads.
   template <asio::completion_token_for<void(result<value_type>)> Token>
   auto operator()(Token&& token) && {
-    return asio::async_initiate<Token, void(result<value_type>)>(
-        detail::initiate_chain<value_type>(), token, std::move(*this).run());
+    return std::move(*this)(own_options(), std::forward<Token>(token));
   }
   template <asio::completion_token_for<void(result<value_type>)> Token>
   auto operator()(Token&& token) const& {
-    return asio::async_initiate<Token, void(result<value_type>)>(
-        detail::initiate_chain<value_type>(), token, run());
+    return (*this)(own_options(), std::forward<Token>(token));
   }
 
   /// The same with other options than those that `resilient` was given.
@@ -167,6 +166,8 @@ class chain {
   auto into_link() const& { return chain(*this).into_link(); }
 
  private:
+  call_options own_options() const { return options_.value_or(call_options()); }
+
   template <class S>
   chain<Call, S> wrap(S stack) {
     return chain<Call, S>(std::move(call_), std::move(stack), std::move(options_));
@@ -205,8 +206,8 @@ auto resilient(Call&& call) {
   return detail::begin_chain(std::forward<Call>(call), std::nullopt);
 }
 
-/// The same with what the caller says of the operation: its key for a cache, its deadline, its
-/// ledger. What they refer to must outlive the operation.
+/// The same with options for the operation: key for a cache, deadline, ledger. What they refer to must
+/// outlive the operation.
 ///
 ///     co_await hf::resilient(ask, {.cache_key = question}).with(hf::timeout{2s}).fallback(answers)
 template <class Call>
