@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "calls.hpp"
@@ -17,7 +18,7 @@ namespace gen {
 class options_text {
  public:
   template <class T>
-  void set(std::string_view name, T& option, T to) {
+  void set(std::string_view name, T& option, std::type_identity_t<T> to) {
     if (option != to) add(name, spelled(to));
     option = std::move(to);
   }
@@ -25,6 +26,9 @@ class options_text {
   std::string braces() const { return "{" + text_ + "}"; }
 
   static std::string spelled(hf::duration d) { return text(d); }
+  static std::string spelled(const std::optional<hf::duration>& d) {
+    return d ? text(*d) : "std::nullopt";
+  }
   static std::string spelled(bool b) { return b ? "true" : "false"; }
   static std::string spelled(double d);
   template <class N>

@@ -393,7 +393,9 @@ cache_part::cache_part(source& s, materials& m) {
   o.set("ttl_jitter", c.ttl_jitter, s.one_of({0.1, 0.0, 1.0}));
   o.set("stale_while_revalidate", c.stale_while_revalidate,
         s.pick(3) < 2 ? hf::duration(0) : s.bound(0ms));
-  o.set("stale_if_error", c.stale_if_error, s.pick(3) < 2 ? hf::duration(0) : s.bound(0ms));
+  if (s.pick(4) > 0) {
+    o.set("stale_if_error", c.stale_if_error, s.pick(3) < 2 ? hf::duration(0) : s.bound(0ms));
+  }
   o.set("refresh_ahead", c.refresh_ahead, s.one_of({0.0, 0.0, 0.5, 1.0}));
   o.set("refresh_timeout", c.refresh_timeout, s.pick(2) == 0 ? 30s : s.bound(1ns));
   o.set("negative_ttl", c.negative_ttl, s.pick(3) < 2 ? hf::duration(0) : s.bound(0ms));
