@@ -88,13 +88,14 @@ class cache {
     store_->tell([](detail::cache_observer& o) { o.cleared(); });
   }
 
-  /// For `.fallback(cache)`: makes the layer that keeps what everything below it answers, and gives
-  /// the last good answer where everything below it fails.
+  /// Makes the layer of `.fallback(cache)`. It keeps what everything below it answers, and gives the
+  /// last good answer when everything below it fails.
   ///
   ///     co_await hf::resilient(ask, {.cache_key = question}).with(hf::timeout{2s}).fallback(answers)
   ///
-  /// An operation without a key is passed on: nothing is kept and nothing given, and its ledger says
-  /// so. See `cache_options::stale_if_error` for how old an answer may be.
+  /// For an operation without a key it keeps and gives nothing, and records that in the ledger.
+  /// `cache_options::stale_if_error` bounds the age of an answer. Cost of a good answer with a key: one
+  /// short lock, a copy of the value, and the allocations of the entry.
   auto as_fallback(fallback_options o) const {
     return detail::last_good_layer<Value>(store_, std::move(o));
   }

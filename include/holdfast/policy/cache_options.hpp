@@ -42,9 +42,9 @@ struct cache_options {
   /// new one in the background. At least zero; zero: off. RFC 5861, section 3.
   duration stale_while_revalidate = duration::zero();
 
-  /// For how long after its time an answer stands in for a failure of the call. At least zero;
-  /// zero: never. Unset: never for `.with(cache)`, without end for `.fallback(cache)`, which is there
-  /// for the last answer that was good. RFC 5861, section 4.
+  /// How long after its time an answer may stand in for a failure of the call. At least zero; zero:
+  /// never. Unset (default): never for `.with(cache)`, forever for `.fallback(cache)`. RFC 5861,
+  /// section 4.
   std::optional<duration> stale_if_error = std::nullopt;
 
   /// The share of its time after which a fresh answer that is asked for is fetched again in the
@@ -77,9 +77,8 @@ struct cache_options {
   /// its tags. Empty: the call passes the cache by. Null: only keys that are brought count.
   std::function<std::string(const call_context&)> key = nullptr;
 
-  /// Whether all calls that bring no key ask for the same thing: the cache then keeps one answer for
-  /// them. False: they pass the cache by, for answers to different questions must not mix. Not
-  /// together with `key`.
+  /// Whether the cache keeps one answer for all calls that bring no key. False (default): such calls
+  /// pass the cache by, because answers to different questions must not mix. Excludes `key`.
   bool one_answer = false;
 };
 

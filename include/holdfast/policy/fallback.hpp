@@ -16,8 +16,8 @@
 namespace holdfast {
 
 struct fallback_options {
-  /// The link's name in the ledger and in `describe()`. Empty: the cache's, where the link is one, or
-  /// `fallback`.
+  /// Name of the link in the ledger and in `describe()`. Empty (default): the name of the cache if the
+  /// link is one, otherwise `fallback`.
   std::string name = {};
 
   /// How good the link's answers are.
