@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <boost/system/errc.hpp>
 #include <holdfast/classifier.hpp>
-#include <holdfast/detail/first_exception.hpp>
 
 namespace holdfast {
 
@@ -17,11 +16,6 @@ bool is_bad_input(const failure& f) {
 
 verdict default_classifier::operator()(const failure& f) const {
   if (f.policy() == policy_kind::timeout) return verdict::failure;
-  if (f.code() == boost::system::errc::operation_canceled) {
-    // Of several operations one failed and the others were cancelled for it. Asio keeps the
-    // exception of the first operand, whichever failed.
-    return detail::stands_for_several(f.exception()) ? verdict::failure : verdict::neutral;
-  }
   // A lack of memory here says nothing of the service, and is not mended by asking again.
   if (f.code() == boost::system::errc::not_enough_memory) return verdict::neutral;
   return is_bad_input(f) ? verdict::request_fault : verdict::failure;

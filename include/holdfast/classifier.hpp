@@ -30,10 +30,10 @@ struct classification {
       : outcome(v), retry_after(hint) {}
 };
 
-/// Judges failures as most services mean them. Timeouts and errors of the system are failures of
-/// the service; invalid arguments (`std::errc::invalid_argument`, `std::invalid_argument`,
-/// `std::out_of_range`, `std::domain_error`, `std::length_error`) are the caller's own fault; an
-/// operation that was aborted, and not by a timeout, says nothing, nor does a lack of memory.
+/// Judges failures as most services mean them. The codes `std::errc::invalid_argument` and
+/// `argument_out_of_domain` are the caller's own fault, and a lack of memory says nothing. Everything
+/// else is a failure of the service: timeouts, errors of the system, exceptions, and operations that
+/// were aborted though nobody cancelled them, such as those of a pooled connection that died.
 struct default_classifier {
   verdict operator()(const failure& f) const;
 };

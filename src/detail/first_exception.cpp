@@ -15,8 +15,4 @@ std::exception_ptr first_exception(const std::exception_ptr& exception) noexcept
   }
 }
 
-bool stands_for_several(const std::exception_ptr& exception) noexcept {
-  return exception && first_exception(exception) != exception;
-}
-
 }  // namespace holdfast::detail

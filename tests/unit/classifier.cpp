@@ -62,13 +62,13 @@ TEST_CASE("to the default a lack of memory says nothing of the service", "[class
   CHECK(c(failure(generic::make_error_code(generic::not_enough_memory))) == verdict::neutral);
 }
 
-TEST_CASE("to the default an aborted operation says nothing, a timeout of ours does",
+TEST_CASE("to the default an aborted operation is a failure, as is a timeout of ours",
           "[classifier]") {
   const hf::default_classifier c;
-  CHECK(c(failure(boost::asio::error::operation_aborted)) == verdict::neutral);
-  CHECK(c(failure(hf::errc::cancelled)) == verdict::neutral);
+  CHECK(c(failure(boost::asio::error::operation_aborted)) == verdict::failure);
+  CHECK(c(failure(hf::errc::cancelled)) == verdict::failure);
   CHECK(c(thrown(boost::system::system_error(boost::asio::error::operation_aborted))) ==
-        verdict::neutral);
+        verdict::failure);
   CHECK(c(timed_out()) == verdict::failure);
 }
 

@@ -11,9 +11,6 @@ namespace holdfast::detail {
 /// Cost: a rethrow.
 std::exception_ptr first_exception(const std::exception_ptr& exception) noexcept;
 
-/// Whether the exception stands for several. Cost: a rethrow.
-bool stands_for_several(const std::exception_ptr& exception) noexcept;
-
 }  // namespace holdfast::detail
 
 #endif
