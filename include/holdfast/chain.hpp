@@ -5,11 +5,13 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <concepts>
 #include <holdfast/chain_on.hpp>
 #include <holdfast/detail/started_chain.hpp>
 #include <holdfast/pipeline.hpp>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -38,11 +40,16 @@ class chain {
   chain(Call call, Stack stack, std::optional<call_options> options)
       : call_(std::move(call)), stack_(std::move(stack)), options_(std::move(options)) {}
 
-  /// As `pipeline::with`.
-  template <class Policy>
-  auto with(const Policy& policy) && {
+  /// As `pipeline::with`. Refuses a circuit breaker that is made in the expression as well: it would see
+  /// one operation and never open.
+  template <class P>
+  auto with(P&& policy) && {
+    using Policy = std::remove_cvref_t<P>;
     detail::check_policy<Policy>();
     if constexpr (detail::policy<Policy>) {
+      if constexpr (!std::is_lvalue_reference_v<P> && detail::counts_over_operations_v<Policy>) {
+        detail::check_shared(policy.core().use_count() > 1);
+      }
       static_assert(!detail::is_single_call_v<Call> ||
                         detail::layer_of<Policy>::type::kind != policy_kind::retry,
                     "holdfast: an awaitable runs once and cannot be retried; pass the function "
@@ -54,9 +61,9 @@ class chain {
     }
     return wrap(detail::add_policy(std::move(stack_), policy));
   }
-  template <class Policy>
-  auto with(const Policy& policy) const& {
-    return chain(*this).with(policy);
+  template <class P>
+  auto with(P&& policy) const& {
+    return chain(*this).with(std::forward<P>(policy));
   }
 
   /// As `pipeline::fallback`.
@@ -122,6 +129,10 @@ class chain {
   }
   template <asio::completion_token_for<void(result<value_type>)> Token>
   auto operator()(Token&& token) const& {
+    // How Asio asks what an operation that is awaited completes with. It then moves from it.
+    static_assert(!std::same_as<std::remove_cvref_t<Token>, asio::detail::completion_signature_probe>,
+                  "holdfast: a chain that has a name is awaited as chain.run(), or as "
+                  "std::move(chain), once.");
     return (*this)(own_options(), std::forward<Token>(token));
   }
 

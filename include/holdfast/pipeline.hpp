@@ -4,11 +4,13 @@
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <concepts>
 #include <holdfast/detail/engine.hpp>
 #include <holdfast/detail/links.hpp>
 #include <holdfast/detail/make_layer.hpp>
 #include <holdfast/detail/started_chain.hpp>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -19,12 +21,42 @@ class chain;
 
 namespace detail {
 
+/// What a function gives that may be a call.
+template <class F>
+struct given_by {
+  using type = void;
+};
+template <std::invocable F>
+struct given_by<F> {
+  using type = std::invoke_result_t<F&>;
+};
+template <class F>
+  requires(!std::invocable<F&> && std::invocable<F&, call_context&>)
+struct given_by<F> {
+  using type = std::invoke_result_t<F&, call_context&>;
+};
+
+template <class>
+inline constexpr bool is_awaitable_of_reference_v = false;
+template <class U, class Executor>
+inline constexpr bool is_awaitable_of_reference_v<asio::awaitable<U&, Executor>> = true;
+
+/// Refuses what is no call, with the reason.
 template <class F>
 constexpr void check_call() {
-  static_assert(any_call<F>,
-                "holdfast: a call is a function that returns asio::awaitable<T>, with no argument "
-                "or with a hf::call_context&, or a completion-token function [](auto token) that "
-                "starts an Asio operation.");
+  if constexpr (!any_call<F>) {  // a token function is not to be compiled for a context
+    using given = typename given_by<F>::type;
+    static_assert(!is_awaitable_of_reference_v<given>,
+                  "holdfast: the call gives a reference, which no result can hold; let it give a "
+                  "value, a pointer or a std::reference_wrapper.");
+    static_assert(!is_any_awaitable_v<given> || is_awaitable_of_reference_v<given>,
+                  "holdfast: the call gives an asio::awaitable with an executor type of its own; "
+                  "let it give asio::awaitable<T>, whose executor is asio::any_io_executor.");
+    static_assert(is_any_awaitable_v<given>,
+                  "holdfast: a call is a function that returns asio::awaitable<T>, with no argument "
+                  "or with a hf::call_context&, or a completion-token function [](auto token) that "
+                  "starts an Asio operation.");
+  }
 }
 
 template <class P>
@@ -178,8 +210,10 @@ class pipeline {
           std::move(stack), single{std::forward<Call>(call)}, std::move(options));
     } else {
       detail::check_call<plain>();
-      return detail::run_operation<detail::call_result_t<plain>>(
-          std::move(stack), plain(std::forward<Call>(call)), std::move(options));
+      if constexpr (detail::any_call<plain>) {
+        return detail::run_operation<detail::call_result_t<plain>>(
+            std::move(stack), plain(std::forward<Call>(call)), std::move(options));
+      }
     }
   }
 

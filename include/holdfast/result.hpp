@@ -4,7 +4,9 @@
 
 #include <boost/outcome/bad_access.hpp>
 #include <boost/outcome/basic_result.hpp>
+#include <concepts>
 #include <holdfast/failure.hpp>
+#include <utility>
 
 namespace holdfast {
 
@@ -35,6 +37,19 @@ struct raise_failure : BOOST_OUTCOME_V2_NAMESPACE::policy::base {
 template <class T>
 using result =
     BOOST_OUTCOME_V2_NAMESPACE::basic_result<T, failure, detail::raise_failure>;
+
+/// Gives the value, or `alternative` made into one. As `std::expected::value_or`, which Outcome's
+/// results do not have as a member.
+template <class T, class U>
+  requires std::convertible_to<U, T>
+T value_or(const result<T>& r, U&& alternative) {
+  return r.has_value() ? r.assume_value() : static_cast<T>(std::forward<U>(alternative));
+}
+template <class T, class U>
+  requires std::convertible_to<U, T>
+T value_or(result<T>&& r, U&& alternative) {
+  return r.has_value() ? std::move(r).assume_value() : static_cast<T>(std::forward<U>(alternative));
+}
 
 }  // namespace holdfast
 

@@ -6,6 +6,7 @@
 #include <boost/outcome/result.hpp>
 #include <boost/system/errc.hpp>
 #include <boost/system/result.hpp>
+#include <holdfast/format.hpp>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -91,7 +92,18 @@ TEST_CASE("results: calls that report their errors") {
     CHECK(dialled.error().code() == asio::error::connection_refused);
     hf::result<int> found = co_await guard(lookup);
     CHECK(found.error().code() == asio::error::host_not_found);
+    // One that gives only an error code has no value: an error is a failure.
+    auto flush = []() -> asio::awaitable<boost::system::error_code> {
+      co_return asio::error::broken_pipe;
+    };
+    hf::result<void> flushed = co_await guard(flush);
+    CHECK(flushed.error().code() == asio::error::broken_pipe);
     // [/calls]
+    // [value_or]
+    CHECK(hf::value_or(found, 42) == 42);
+    CHECK(fmt::format("{}", found.error()) == "Host not found (authoritative)");
+    CHECK(fmt::format("{}", hf::breaker_state::half_open) == "half_open");
+    // [/value_or]
     const auto by_outcome = []() -> asio::awaitable<boost::outcome_v2::result<int>> {
       co_return 7;
     };

@@ -15,7 +15,13 @@ namespace holdfast::detail {
 template <class>
 inline constexpr bool is_awaitable_v = false;
 template <class U>
-inline constexpr bool is_awaitable_v<asio::awaitable<U>> = true;
+inline constexpr bool is_awaitable_v<asio::awaitable<U>> = !std::is_reference_v<U>;
+
+/// Whether it is an awaitable, if one that no call may give.
+template <class>
+inline constexpr bool is_any_awaitable_v = false;
+template <class U, class Executor>
+inline constexpr bool is_any_awaitable_v<asio::awaitable<U, Executor>> = true;
 
 template <class>
 struct awaited;
@@ -44,16 +50,40 @@ template <class F>
 concept plain_call = requires(F& f) { requires is_awaitable_v<decltype(f())>; };
 
 template <class F>
-concept token_call = !std::invocable<F&> && std::invocable<F&, call_token>;
+concept token_call =
+    !std::invocable<F&> && std::invocable<F&, call_token> &&
+    !is_any_awaitable_v<std::invoke_result_t<F&, call_token>>;  // a generic call of a context
+
+template <class R, class C, class A>
+std::type_identity<A> parameter_of(R (C::*)(A));
+template <class R, class C, class A>
+std::type_identity<A> parameter_of(R (C::*)(A) const);
+template <class R, class A>
+std::type_identity<A> parameter_of(R (*)(A));
+
+/// Whether a call only reads its context. Told by its parameter, where that can be seen: the body of
+/// a generic function may be compiled for a context, and not for one that is const.
+template <class F>
+consteval bool only_reads_context() {
+  if constexpr (requires { parameter_of(&F::operator()); }) {
+    return std::same_as<decltype(parameter_of(&F::operator())),
+                        std::type_identity<const call_context&>>;
+  } else if constexpr (requires { parameter_of(&F::template operator()<call_context>); }) {
+    return std::same_as<decltype(parameter_of(&F::template operator()<call_context>)),
+                        std::type_identity<const call_context&>>;
+  } else {
+    return std::invocable<F&, const call_context&>;
+  }
+}
 
 template <class F>
-concept reader_call = !std::invocable<F&> && !token_call<F> && requires(F& f,
-                                                                        const call_context& c) {
-  requires is_awaitable_v<decltype(f(c))>;
-};
+concept reader_call = !std::invocable<F&> && !token_call<F> && only_reads_context<F>() &&
+                      requires(F& f, const call_context& c) {
+                        requires is_awaitable_v<decltype(f(c))>;
+                      };
 
 template <class F>
-concept context_call = !std::invocable<F&> && !token_call<F> && !reader_call<F> &&
+concept context_call = !std::invocable<F&> && !token_call<F> && !only_reads_context<F>() &&
                        requires(F& f, call_context& c) { requires is_awaitable_v<decltype(f(c))>; };
 
 template <class F>
@@ -63,10 +93,15 @@ concept any_call = plain_call<F> || token_call<F> || reader_call<F> || context_c
 template <class F>
 inline constexpr bool takes_scope_v = token_call<F> || context_call<F>;
 
+/// How Asio's operations say that they failed, or that they did not.
 template <class E>
 inline constexpr bool is_disposition_v =
     std::same_as<E, boost::system::error_code> || std::same_as<E, std::error_code> ||
     std::same_as<E, std::exception_ptr>;
+
+inline bool is_error(const std::exception_ptr& e) { return e != nullptr; }
+inline bool is_error(const boost::system::error_code& e) { return e.failed(); }
+inline bool is_error(const std::error_code& e) { return static_cast<bool>(e); }
 
 /// The arguments of a completion handler without the leading error.
 template <class Tuple>
@@ -141,6 +176,11 @@ template <result_like R>
 struct unwrapped<R> {
   using type = typename R::value_type;
 };
+template <class E>
+  requires is_disposition_v<E>
+struct unwrapped<E> {
+  using type = void;
+};
 
 /// The `T` of the `result<T>` that a call gives.
 template <class F>
@@ -179,14 +219,12 @@ result<T> to_result(U&& value) {
     } else {
       return success<T>(T(std::forward<U>(value).value()));
     }
+  } else if constexpr (is_disposition_v<plain>) {
+    return is_error(value) ? failed<T>(failure(std::forward<U>(value))) : success();
   } else {
     return success<T>(T(std::forward<U>(value)));
   }
 }
-
-inline bool is_error(const std::exception_ptr& e) { return e != nullptr; }
-inline bool is_error(const boost::system::error_code& e) { return e.failed(); }
-inline bool is_error(const std::error_code& e) { return static_cast<bool>(e); }
 
 /// The same for what an operation's completion handler was called with.
 template <class T, class Tuple>

@@ -319,6 +319,7 @@ struct operation_place;
 /// Starts an operation; `Stack` is a layer stack or a pointer to one that outlives the operation.
 template <class T, class Stack, class Call>
 asio::awaitable<result<T>> run_operation(Stack stack, Call call, call_options options) {
+  check_classifier<typename std::remove_pointer_t<Stack>::classifier_type, T>();
   call_keeper<Call> kept(std::move(call));
   if constexpr (std::is_pointer_v<Stack>) {
     return operate<T>(stack, std::move(kept), std::move(options));

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <holdfast/classifier.hpp>
 #include <holdfast/result.hpp>
+#include <type_traits>
 #include <utility>
 
 namespace holdfast::detail {
@@ -23,6 +24,26 @@ template <class Classifier, class T>
 inline constexpr bool accepts_any_value = !std::invocable<const Classifier&, const T&>;
 template <class Classifier>
 inline constexpr bool accepts_any_value<Classifier, void> = true;
+
+/// Refuses a classifier that would never be asked, or whose answer cannot be used.
+template <class Classifier, class T>
+constexpr void check_classifier() {
+  constexpr bool takes_failures = std::invocable<const Classifier&, const failure&>;
+  constexpr bool takes_values = !accepts_any_value<Classifier, T>;
+  static_assert(takes_failures || takes_values,
+                "holdfast: the classifier takes neither the value of the call (const T&) nor a "
+                "const hf::failure&, or is not const, and so would judge nothing.");
+  if constexpr (takes_failures) {
+    static_assert(std::convertible_to<std::invoke_result_t<const Classifier&, const failure&>,
+                                      classification>,
+                  "holdfast: a classifier gives a hf::verdict or a hf::classification.");
+  }
+  if constexpr (takes_values) {
+    static_assert(
+        std::convertible_to<std::invoke_result_t<const Classifier&, const T&>, classification>,
+        "holdfast: a classifier gives a hf::verdict or a hf::classification.");
+  }
+}
 
 /// Asks the classifier, with what it does not say filled in.
 template <class Classifier, class T>

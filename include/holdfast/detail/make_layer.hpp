@@ -84,8 +84,23 @@ struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 template <class P>
 concept policy = requires { typename layer_of<P>::type; };
 
+/// Whether a policy is of no use unless several operations share it.
+template <class P>
+inline constexpr bool counts_over_operations_v = false;
+template <policy P>
+  requires requires(const P& p) {
+    layer_of<P>::type::counts_over_operations;
+    p.core();
+  }
+inline constexpr bool counts_over_operations_v<P> = true;
+
 /// Refuses an inner timeout that the outer one never lets expire.
 void check_nested_timeouts(duration inner, duration outer);
+
+[[noreturn]] void refuse_null_policy();
+
+/// Refuses a circuit breaker that no other operation will ever see.
+void check_shared(bool shared);
 
 /// The rules of order that can be told from the types alone.
 template <class Layer, class Classifier, class... Inner>
@@ -211,6 +226,7 @@ auto add_policy(layer_stack<Classifier, Inner...> stack, const P& p) {
     return layer_stack<Classifier, hedge_layer<inner>>(
         std::move(classifier), std::tuple<hedge_layer<inner>>(std::move(layer)), idempotent);
   } else if constexpr (requires { p.get(); }) {
+    if (!p) refuse_null_policy();
     return add_policy(std::move(stack), *p);
   } else {
     return append(std::move(stack), typename layer_of<P>::type(p));

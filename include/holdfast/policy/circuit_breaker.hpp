@@ -89,6 +89,7 @@ namespace detail {
 class breaker_layer {
  public:
   static constexpr policy_kind kind = policy_kind::circuit_breaker;
+  static constexpr bool counts_over_operations = true;
 
   /// Gives an admission back, unjudged, where the operation ends without leaving the layer.
   struct frame {
