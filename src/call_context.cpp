@@ -17,6 +17,14 @@ void call_context::arm() {
   unarmed_ = false;
 }
 
+void call_context::hear_chain(const asio::cancellation_slot& heard,
+                              asio::cancellation_type_t type) noexcept {
+  if (!in_callers_chain_) return;
+  const auto& op = static_cast<const detail::operation&>(*this);
+  // Where the call has reset its state since, the new one lies in the place of the old.
+  if (op.coroutine.slot() == heard) scope_.note(op.why_chain_is_cancelled(), type);
+}
+
 asio::cancellation_slot call_context::slot() {
   if (!slot_) {
     slot_.reset(new detail::signal_listener);

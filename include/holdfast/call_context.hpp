@@ -21,6 +21,7 @@ namespace holdfast {
 namespace detail {
 class attempt_context;
 class context_initiation_base;
+struct forward_to_listener;
 class operation;
 class rate_limiter_layer;
 struct signal_listener;
@@ -122,11 +123,16 @@ class call_context {
 
   friend class detail::attempt_context;
   friend class detail::context_initiation_base;
+  friend struct detail::forward_to_listener;
   friend class detail::operation;
   friend class detail::rate_limiter_layer;
 
   /// Arms the alarm of the deadline, which is the operation's.
   void arm();
+
+  /// Notes a cancellation that another operation heard in the slot `heard`, if that slot belongs to the
+  /// chain in which the call runs. Operations that start later are told of it.
+  void hear_chain(const asio::cancellation_slot& heard, asio::cancellation_type_t type) noexcept;
 
   static constexpr std::uint64_t unsettled = ~std::uint64_t{0};
   static constexpr std::uint64_t most_settled = unsettled / 4;
@@ -136,8 +142,10 @@ class call_context {
   /// The alarm of the deadline, until something can hear it: a call that never waits never arms it.
   bool unarmed_ = false;
   /// Whether anything was linked to the scope, or armed.
-  bool used_ = false;
-  bool idempotent_ = true;
+  bool used_ : 1 = false;
+  bool idempotent_ : 1 = true;
+  /// Whether this is the operation itself, and the call runs in the caller's chain.
+  bool in_callers_chain_ : 1 = false;
   holdfast::priority priority_ = holdfast::priority::normal;
   unsigned attempt_ = 0;
   std::unique_ptr<detail::signal_listener, detail::release_listener> slot_;  // see `slot()`

@@ -55,6 +55,8 @@ void take_over_from_parent(operation& op) {
 
 void hand_back_to_parent(operation& op) noexcept {
   op.options.parent->charge(op);
+  // The caller may have cancelled while this operation listened in place of its parent.
+  if (!!op.coroutine.cancelled()) op.tell_parent();
   if (op.options.role == operation_role::link) {
     static_cast<operation*>(op.options.parent)->made_elsewhere += op.calls_made();
   } else if (operation* const whole = hedged_by(op); whole && op.ended_by_deadline()) {

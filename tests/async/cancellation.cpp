@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A context that is cancelled stays cancelled, takes any number of operations, and says why.
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/experimental/parallel_group.hpp>
@@ -204,4 +205,76 @@ TEST_CASE("cancellation: an opaque call that resets its state does not bring the
   REQUIRE(ended);
   CHECK(ended->has_error());
   CHECK(calls == 1);
+}
+
+TEST_CASE("cancellation: a context hears its caller through what the call awaits with it") {
+  const bool nested = GENERATE(true, false);
+  asio::io_context context{1};
+  virtual_time time{context, 1};
+  const auto guard = hf::pipeline();
+  const auto inner = hf::pipeline().with(hf::timeout{2h});
+  bool over = false;
+  boost::system::error_code next;
+  const auto call = [&](hf::call_context& ctx) -> asio::awaitable<int> {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    const auto wait = [](hf::call_context& c) { return listen(c, 1h); };
+    if (nested) {
+      const auto r = co_await inner(wait, ctx);
+      CHECK(r.error().code() == hf::errc::cancelled);
+    } else {
+      const auto [error] = co_await hf::sleep_for(1h, asio::as_tuple(ctx.token()));
+      CHECK(error == asio::error::operation_aborted);
+    }
+    over = ctx.cancelled();
+    const auto [error] = co_await hf::sleep_for(1h, asio::as_tuple(ctx.token()));
+    next = error;
+    co_await asio::this_coro::throw_if_cancelled(true);
+    co_return 1;
+  };
+  asio::cancellation_signal stop;
+  const auto client = [&]() -> asio::awaitable<void> { static_cast<void>(co_await guard(call)); };
+  asio::co_spawn(context, client, asio::bind_cancellation_slot(stop.slot(), asio::detached));
+  const auto begun = time.now();
+  time.run_for(1s);
+  stop.emit(asio::cancellation_type::terminal);
+  time.run();
+  CHECK(over);
+  CHECK(next == asio::error::operation_aborted);
+  CHECK(time.now() - begun == 1s);
+}
+
+TEST_CASE("cancellation: a call that has asked whether it is over is told of it, with any token") {
+  in_virtual_time([](virtual_time& time) -> asio::awaitable<void> {
+    const auto call = [](hf::call_context& ctx) -> asio::awaitable<int> {
+      co_await deaf(300ms);
+      CHECK(ctx.cancelled());
+      const auto [error] = co_await hf::sleep_for(1h, asio::as_tuple(ctx.token()));
+      CHECK(error == asio::error::operation_aborted);
+      co_return 1;
+    };
+    const auto begun = time.now();
+    static_cast<void>(co_await hf::pipeline().with(hf::timeout{100ms})(call));
+    CHECK(time.now() - begun == 300ms);
+  });
+}
+
+TEST_CASE("cancellation: the loser of a race within the call does not cancel the context") {
+  in_virtual_time([](virtual_time& time) -> asio::awaitable<void> {
+    const auto inner = hf::pipeline();
+    const auto call = [&](hf::call_context& ctx) -> asio::awaitable<int> {
+      co_await (listen(ctx, 1s) || listen(ctx, 1h));
+      CHECK_FALSE(ctx.cancelled());
+      const auto wait = [](hf::duration d) {
+        return [d](hf::call_context& c) { return listen(c, d); };
+      };
+      co_await (inner(wait(1s), ctx) || inner(wait(1h), ctx));
+      CHECK_FALSE(ctx.cancelled());
+      co_await hf::sleep_for(1s, ctx.token());
+      co_return 1;
+    };
+    const auto begun = time.now();
+    const auto r = co_await hf::pipeline()(call);
+    CHECK(r.has_value());
+    CHECK(time.now() - begun == 3s);
+  });
 }

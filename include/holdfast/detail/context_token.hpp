@@ -50,11 +50,15 @@ inline void release_listener::operator()(signal_listener* l) const noexcept {
 }
 using listener_ptr = std::unique_ptr<signal_listener, release_listener>;
 
-/// Passes on what the operation's own handler hears: it concerns this operation alone.
+/// Passes on what the operation's own handler hears: it concerns this operation alone, unless it comes
+/// from the caller.
 struct forward_to_listener {
   signal_listener* to;
+  call_context* context;
+  asio::cancellation_slot from;
   void operator()(asio::cancellation_type_t type) const {
     if (to->scope) {
+      context->hear_chain(from, type);
       to->scope->ring_one(*to, type);
     } else {
       to->signal.emit(type);
@@ -176,7 +180,8 @@ struct context_initiation : private context_initiation_base {
       listener.reset(new signal_listener);
       const auto outer = asio::get_associated_cancellation_slot(handler);
       if (outer.is_connected()) {
-        asio::cancellation_slot(outer).template emplace<forward_to_listener>(listener.get());
+        asio::cancellation_slot(outer).template emplace<forward_to_listener>(listener.get(), context,
+                                                                             outer);
       }
       link(*context, *listener);
     } catch (const std::bad_alloc&) {

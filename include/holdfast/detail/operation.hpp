@@ -59,6 +59,7 @@ class operation final : public call_context, private deadline_alarm {
   operation(asio::any_io_executor& executor, const call_options& o)
       : call_context(home), options(o), home(executor) {
     attempt_ = 1;
+    in_callers_chain_ = true;
     tags_ = o.tags;
     caller_ = &o;
     priority_ = o.priority.value_or(holdfast::priority::normal);
@@ -259,7 +260,7 @@ class operation final : public call_context, private deadline_alarm {
   bool had_its_time = false;
 
   /// What the pipeline says; the stricter counts.
-  void restrict_repetition(bool idempotent) noexcept { idempotent_ &= idempotent; }
+  void restrict_repetition(bool idempotent) noexcept { idempotent_ = idempotent_ && idempotent; }
 
   // Every attempt has a number of its own, in the order in which they start.
   unsigned number_attempt() noexcept {
@@ -281,6 +282,12 @@ class operation final : public call_context, private deadline_alarm {
 
   /// Takes over what a parent bounds and names. For `take_over_from_parent`.
   void inherit(call_context& parent);
+
+  /// Tells the parent of the chain's cancellation, if it runs in the same chain. For
+  /// `hand_back_to_parent`.
+  void tell_parent() noexcept {
+    options.parent->hear_chain(coroutine.slot(), coroutine.cancelled());
+  }
 
  private:
   static constexpr time_point unread = time_point::min();
