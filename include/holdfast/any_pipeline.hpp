@@ -65,8 +65,8 @@ class erased_pipeline final : public pipeline_face<T> {
 
 }  // namespace detail
 
-/// A pipeline without its type, for calls that give a `T`: a member of a class, an element of a
-/// container, a choice made at run time.
+/// Holds a pipeline without its type, for calls that give a `T`. Use it for class members, in containers,
+/// and where settings choose the policies.
 ///
 ///     class client {
 ///       explicit client(const settings& s)
@@ -75,21 +75,24 @@ class erased_pipeline final : public pipeline_face<T> {
 ///       hf::any_pipeline<reply> guard_;
 ///     };
 ///
-/// Called as a `pipeline` is, and does the same. Calls must be copyable. An awaitable that exists
-/// already is no call here, since the pipeline may make its call twice.
+/// Behaves like the `pipeline` that it was made from. Calls must be copyable. It does not take an
+/// awaitable in place of a call, because the pipeline may start its call twice.
 ///
-/// Copies, and what they are moved to, share the one pipeline: its timeouts count together. Thread
-/// safety: calls are safe from any thread at once; assignment is not. Lifetime: one of the copies must
-/// outlive the operations. Cost: one allocation when made. Each operation adds an indirect call for
-/// each copy, move and use of the call, and no allocation in steady state.
+/// Copies share one pipeline, so its timeouts count together. Moving copies.
+///
+/// Thread safety: `operator()` is safe from any thread. Assignment is not.
+/// Lifetime: one of the copies must outlive the operations.
+/// Cost: one allocation when made. Each copy, move and use of the call adds an indirect call. An
+/// operation allocates nothing more than in the pipeline itself, as long as its frame is recycled.
 template <class T>
 class any_pipeline {
  public:
   using value_type = T;
 
-  /// A pipeline without policies.
+  /// Holds a pipeline without policies.
   any_pipeline() : any_pipeline(pipeline<>()) {}
 
+  /// Takes the pipeline over.
   template <class Stack>
   any_pipeline(pipeline<Stack> p)  // NOLINT: made to be assigned from pipelines
       : held_(std::make_shared<const detail::erased_pipeline<T, Stack>>(std::move(p))) {}
@@ -123,13 +126,15 @@ class any_pipeline {
   /// The same with a completion token: the handler's signature is `void(hf::result<T>)`.
   template <class Call, asio::completion_token_for<void(result<T>)> Token>
   auto operator()(Call&& call, call_options options, Token&& token) const {
-    return asio::async_initiate<Token, void(result<T>)>(
-        detail::initiate_chain<T>(), token,
-        (*this)(std::forward<Call>(call), std::move(options)));
+    return detail::start_with_token((*this)(std::forward<Call>(call), std::move(options)),
+                                    std::forward<Token>(token));
   }
 
+  /// As `pipeline::safe_utilisation`.
   double safe_utilisation() const { return held_->safe_utilisation(); }
+  /// As `pipeline::timeouts`. Copies share the counts.
   std::vector<timeout_snapshot> timeouts() const { return held_->timeouts(); }
+  /// As `pipeline::describe`.
   std::string describe() const { return held_->describe(); }
 
  private:

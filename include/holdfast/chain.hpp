@@ -40,15 +40,15 @@ class chain {
   chain(Call call, Stack stack, std::optional<call_options> options)
       : call_(std::move(call)), stack_(std::move(stack)), options_(std::move(options)) {}
 
-  /// As `pipeline::with`. Refuses a circuit breaker that is made in the expression as well: it would see
-  /// one operation and never open.
+  /// As `pipeline::with`. Throws `invalid_options` for a circuit breaker that nothing else holds: made
+  /// for one operation, it would never open.
   template <class P>
   auto with(P&& policy) && {
     using Policy = std::remove_cvref_t<P>;
     detail::check_policy<Policy>();
     if constexpr (detail::policy<Policy>) {
       if constexpr (!std::is_lvalue_reference_v<P> && detail::counts_over_operations_v<Policy>) {
-        detail::check_shared(policy.core().use_count() > 1);
+        detail::check_shared(detail::is_shared(policy));
       }
       static_assert(!detail::is_single_call_v<Call> ||
                         detail::layer_of<Policy>::type::kind != policy_kind::retry,
@@ -139,13 +139,12 @@ class chain {
   /// The same with other options than those that `resilient` was given.
   template <asio::completion_token_for<void(result<value_type>)> Token>
   auto operator()(call_options options, Token&& token) && {
-    return asio::async_initiate<Token, void(result<value_type>)>(
-        detail::initiate_chain<value_type>(), token, std::move(*this).run(std::move(options)));
+    return detail::start_with_token(std::move(*this).run(std::move(options)),
+                                    std::forward<Token>(token));
   }
   template <asio::completion_token_for<void(result<value_type>)> Token>
   auto operator()(call_options options, Token&& token) const& {
-    return asio::async_initiate<Token, void(result<value_type>)>(
-        detail::initiate_chain<value_type>(), token, run(std::move(options)));
+    return detail::start_with_token(run(std::move(options)), std::forward<Token>(token));
   }
 
   /// Names the executor that the operation runs on, for tokens whose handlers have none. Last of

@@ -2,7 +2,6 @@
 #ifndef HOLDFAST_PIPELINE_HPP
 #define HOLDFAST_PIPELINE_HPP
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <concepts>
 #include <holdfast/detail/engine.hpp>
@@ -21,7 +20,7 @@ class chain;
 
 namespace detail {
 
-/// What a function gives that may be a call.
+/// What a function returns, called as a call would be; `void` if it cannot be.
 template <class F>
 struct given_by {
   using type = void;
@@ -41,7 +40,7 @@ inline constexpr bool is_awaitable_of_reference_v = false;
 template <class U, class Executor>
 inline constexpr bool is_awaitable_of_reference_v<asio::awaitable<U&, Executor>> = true;
 
-/// Refuses what is no call, with the reason.
+/// Rejects what is not a call, with the reason.
 template <class F>
 constexpr void check_call() {
   if constexpr (!any_call<F>) {  // a token function is not to be compiled for a context
@@ -153,11 +152,13 @@ class pipeline {
   /// `void(hf::result<T>)`. As `chain` says of executors, cancellation and cost.
   template <class Call, class Token>
   auto operator()(Call&& call, call_options options, Token&& token) const& {
-    return initiate((*this)(std::forward<Call>(call), std::move(options)), token);
+    return detail::start_with_token((*this)(std::forward<Call>(call), std::move(options)),
+                                    std::forward<Token>(token));
   }
   template <class Call, class Token>
   auto operator()(Call&& call, call_options options, Token&& token) && {
-    return initiate(std::move(*this)(std::forward<Call>(call), std::move(options)), token);
+    return detail::start_with_token(
+        std::move(*this)(std::forward<Call>(call), std::move(options)), std::forward<Token>(token));
   }
 
   /// The same within another call: bounded by its deadline, ended by its cancellation.
@@ -187,12 +188,6 @@ class pipeline {
   template <class S>
   static pipeline<S> wrap(S stack) {
     return pipeline<S>(std::move(stack));
-  }
-
-  template <class T, asio::completion_token_for<void(result<T>)> Token>
-  static auto initiate(asio::awaitable<result<T>> operation, Token& token) {
-    return asio::async_initiate<Token, void(result<T>)>(detail::initiate_chain<T>(), token,
-                                                        std::move(operation));
   }
 
   template <class S, class Call>

@@ -57,9 +57,9 @@ struct call_reference {
 template <class F>
 inline constexpr bool borrows_v<call_reference<F>> = true;
 
-/// The attempt as an awaitable, for a chain of its own.
-template <class Call>
-asio::awaitable<attempt_value_t<Call>> attempt_of(Call& call, call_context& context) {
+/// Makes the attempt as an awaitable. A call that only reads may be given a context that is const.
+template <class Call, class Context>
+asio::awaitable<attempt_value_t<Call>> attempt_of(Call& call, Context& context) {
   if constexpr (plain_call<Call>) {
     return call();
   } else if constexpr (reader_call<Call>) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 #include <holdfast/call_context.hpp>
+#include <holdfast/detail/attempt.hpp>
 #include <holdfast/detail/call_traits.hpp>
 #include <memory>
 #include <new>
@@ -17,9 +18,8 @@
 
 namespace holdfast::detail {
 
-/// A call without its type. `std::function` allocates for what does not fit into two pointers; here
-/// there is room for a pointer and a string, and what is larger lives in blocks that Asio's threads
-/// keep, so that no call allocates in steady state.
+/// Holds a call without its type. A call up to the size of a pointer and a string is stored in place.
+/// A larger one lives in a block that Asio's threads recycle, so steady state allocates nothing.
 template <class U, class Context>
 class erased_call {
  public:
@@ -89,31 +89,21 @@ class erased_call {
     ::new (bytes_) plain*(place);
   }
 
+  /// Makes the attempt. A coroutine converts what it gives if that is not a `U`.
   template <class F>
   static asio::awaitable<U> invoke(erased_call& self, Context context) {
     F& call = self.as<F>();
-    if constexpr (plain_call<F>) {
-      return as_awaitable(call);
-    } else {
-      return as_awaitable(call, context);
-    }
-  }
-
-  /// The attempt; where it gives something else than a `U`, by a coroutine that makes one of it.
-  template <class F, class... Args>
-  static asio::awaitable<U> as_awaitable(F& call, Args&... context) {
+    using value = typename unwrapped<U>::type;
     if constexpr (token_call<F>) {
-      using value = typename unwrapped<U>::type;
-      return [](F& f, Args&... c) -> asio::awaitable<U> {
-        co_return completion_to_result<value>(co_await f(asio::as_tuple(c.token()...)));
-      }(call, context...);
-    } else if constexpr (std::same_as<decltype(call(context...)), asio::awaitable<U>>) {
-      return call(context...);
+      return [](F& f, Context c) -> asio::awaitable<U> {
+        co_return completion_to_result<value>(co_await f(asio::as_tuple(c.token())));
+      }(call, context);
+    } else if constexpr (std::same_as<attempt_value_t<F>, U>) {
+      return attempt_of(call, context);
     } else {
-      using value = typename unwrapped<U>::type;
       return [](auto attempt) -> asio::awaitable<U> {
         co_return to_result<value>(co_await std::move(attempt));
-      }(call(context...));
+      }(attempt_of(call, context));
     }
   }
 
@@ -129,7 +119,7 @@ class erased_call {
   static void move(erased_call& from, erased_call& to) noexcept {
     ::new (to.bytes_) F(std::move(from.as<F>()));
   }
-  /// Takes the block over. What is left has no call any more and is only destroyed.
+  /// Moves the block. The source keeps no call, and can only be destroyed.
   template <class F>
   static void take(erased_call& from, erased_call& to) noexcept {
     ::new (to.bytes_) F*(std::exchange(*std::launder(reinterpret_cast<F**>(from.bytes_)), nullptr));
@@ -165,8 +155,8 @@ class erased_call {
   alignas(void*) std::byte bytes_[sizeof(void*) + sizeof(std::string)];
 };
 
-/// The type that stands for a call in an `any_pipeline<T>`. Whether it hears its context's token, and
-/// whether it gives a value or a result, makes a difference to the engine; the rest does not.
+/// The type that stands for a call in an `any_pipeline<T>`. The engine runs calls differently if they
+/// take their context's token, and if they give a result instead of a value.
 template <class T, class F>
 using erased_call_of =
     erased_call<std::conditional_t<!token_call<F> && std::same_as<attempt_value_t<F>, T>, T,

@@ -4,6 +4,7 @@
 
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -90,6 +91,13 @@ struct initiate_chain {
     started_chain<T>::start(executor, std::forward<Handler>(handler), std::move(operation));
   }
 };
+
+/// Starts the operation with a completion token.
+template <class T, asio::completion_token_for<void(result<T>)> Token>
+auto start_with_token(asio::awaitable<result<T>> operation, Token&& token) {
+  return asio::async_initiate<Token, void(result<T>)>(initiate_chain<T>(), token,
+                                                      std::move(operation));
+}
 
 /// Starts a chain on an executor that was named for it.
 template <class T>
