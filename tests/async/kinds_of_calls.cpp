@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a call may look like, what its end means, and what is refused beside it.
+#include "../support/expires_after.hpp"
 #include "../support/in_virtual_time.hpp"
 #include <holdfast/resilient.hpp>
 
@@ -20,6 +21,7 @@
 namespace asio = boost::asio;
 namespace hf = holdfast;
 using hf::testing::virtual_time;
+using support::expires_after;
 using namespace std::chrono_literals;
 
 namespace {
@@ -63,14 +65,9 @@ TEST_CASE("calls: a generic call gets the context with its token") {
     };
     client c;
     const auto passed_on = [&c](auto& context) { return c.ask(context); };
-    const auto begun = time.now();
-    auto r = co_await guard(by_reference);
-    CHECK(r.error().code() == hf::errc::attempt_timeout);
-    r = co_await guard(forwarded);
-    CHECK(r.error().code() == hf::errc::attempt_timeout);
-    r = co_await guard(passed_on);
-    CHECK(r.error().code() == hf::errc::attempt_timeout);
-    CHECK(time.now() - begun == 6s);
+    co_await expires_after(2s, time, guard, by_reference);
+    co_await expires_after(2s, time, guard, forwarded);
+    co_await expires_after(2s, time, guard, passed_on);
   });
 }
 
@@ -82,10 +79,7 @@ TEST_CASE("calls: a generic call that only reads its context is cancelled like a
       co_return static_cast<int>(context.attempt());
     };
     STATIC_REQUIRE(reads<std::remove_const_t<decltype(call)>>);
-    const auto begun = time.now();
-    const auto r = co_await guard(call);
-    CHECK(r.error().code() == hf::errc::attempt_timeout);
-    CHECK(time.now() - begun == 2s);
+    co_await expires_after(2s, time, guard, call);
   });
 }
 
@@ -175,9 +169,12 @@ TEST_CASE("calls: a circuit breaker that nothing else will see is refused") {
   const auto call = []() -> asio::awaitable<int> { co_return 1; };
   CHECK_THROWS_AS(hf::resilient(call).with(hf::circuit_breaker{}), hf::invalid_options);
   CHECK_THROWS_AS(hf::resilient(call).with(hf::breaker_family{}), hf::invalid_options);
+  CHECK_THROWS_AS(hf::resilient(call).with(std::make_shared<hf::circuit_breaker>()),
+                  hf::invalid_options);
   const hf::circuit_breaker kept;
   const auto handle = [&kept] { return kept; };
   CHECK_NOTHROW(hf::resilient(call).with(handle()));
+  CHECK_NOTHROW(hf::resilient(call).with(std::make_shared<hf::circuit_breaker>(kept)));
   CHECK_NOTHROW(hf::resilient(call).with(kept));
   CHECK_NOTHROW(hf::pipeline().with(hf::circuit_breaker{}));
 }

@@ -84,22 +84,30 @@ struct layer_of<std::shared_ptr<Policy>> : layer_of<Policy> {};
 template <class P>
 concept policy = requires { typename layer_of<P>::type; };
 
-/// Whether a policy is of no use unless several operations share it.
+/// Whether a policy is useless unless several operations share it.
 template <class P>
 inline constexpr bool counts_over_operations_v = false;
 template <policy P>
-  requires requires(const P& p) {
-    layer_of<P>::type::counts_over_operations;
-    p.core();
-  }
+  requires requires { layer_of<P>::type::counts_over_operations; }
 inline constexpr bool counts_over_operations_v<P> = true;
+
+/// Whether something else holds the policy as well.
+template <class P>
+bool is_shared(const P& policy) {
+  return policy.core().use_count() > 1;
+}
+template <class P>
+bool is_shared(const std::shared_ptr<P>& policy) {
+  return policy.use_count() != 1 || is_shared(*policy);  // null: refused elsewhere
+}
 
 /// Refuses an inner timeout that the outer one never lets expire.
 void check_nested_timeouts(duration inner, duration outer);
 
+/// Throws `invalid_options`.
 [[noreturn]] void refuse_null_policy();
 
-/// Refuses a circuit breaker that no other operation will ever see.
+/// Rejects a circuit breaker that no other operation can use.
 void check_shared(bool shared);
 
 /// The rules of order that can be told from the types alone.
