@@ -30,10 +30,12 @@ struct classification {
       : outcome(v), retry_after(hint) {}
 };
 
-/// Judges failures as most services mean them. The codes `std::errc::invalid_argument` and
-/// `argument_out_of_domain` are the caller's own fault, and a lack of memory says nothing. Everything
-/// else is a failure of the service: timeouts, errors of the system, exceptions, and operations that
-/// were aborted though nobody cancelled them, such as those of a pooled connection that died.
+/// Judges failures as most services mean them:
+/// - `request_fault`: the codes `std::errc::invalid_argument` and `argument_out_of_domain`;
+/// - `neutral`: a lack of memory;
+/// - `failure`: everything else, such as timeouts, system errors and exceptions.
+/// `operation_aborted` is a `failure` unless the caller cancelled the operation: a pooled connection
+/// that dies aborts its operations, too.
 struct default_classifier {
   verdict operator()(const failure& f) const;
 };

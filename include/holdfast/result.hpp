@@ -38,8 +38,7 @@ template <class T>
 using result =
     BOOST_OUTCOME_V2_NAMESPACE::basic_result<T, failure, detail::raise_failure>;
 
-/// Gives the value, or `alternative` made into one. As `std::expected::value_or`, which Outcome's
-/// results do not have as a member.
+/// Returns the value, or `alternative` converted to its type. Outcome's results have no such member.
 template <class T, class U>
   requires std::convertible_to<U, T>
 T value_or(const result<T>& r, U&& alternative) {

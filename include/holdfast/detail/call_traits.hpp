@@ -17,7 +17,7 @@ inline constexpr bool is_awaitable_v = false;
 template <class U>
 inline constexpr bool is_awaitable_v<asio::awaitable<U>> = !std::is_reference_v<U>;
 
-/// Whether it is an awaitable, if one that no call may give.
+/// Whether a type is an awaitable, of any executor and of references as well.
 template <class>
 inline constexpr bool is_any_awaitable_v = false;
 template <class U, class Executor>
@@ -61,8 +61,8 @@ std::type_identity<A> parameter_of(R (C::*)(A) const);
 template <class R, class A>
 std::type_identity<A> parameter_of(R (*)(A));
 
-/// Whether a call only reads its context. Told by its parameter, where that can be seen: the body of
-/// a generic function may be compiled for a context, and not for one that is const.
+/// Tells from a call's parameter whether it only reads its context. If that is not visible, tries a
+/// const context. A generic function is not instantiated with one: its body may not compile.
 template <class F>
 consteval bool only_reads_context() {
   if constexpr (requires { parameter_of(&F::operator()); }) {
@@ -93,7 +93,7 @@ concept any_call = plain_call<F> || token_call<F> || reader_call<F> || context_c
 template <class F>
 inline constexpr bool takes_scope_v = token_call<F> || context_call<F>;
 
-/// How Asio's operations say that they failed, or that they did not.
+/// The types by which Asio's operations report success or an error.
 template <class E>
 inline constexpr bool is_disposition_v =
     std::same_as<E, boost::system::error_code> || std::same_as<E, std::error_code> ||
