@@ -17,12 +17,13 @@ void call_context::arm() {
   unarmed_ = false;
 }
 
-void call_context::hear_chain(const asio::cancellation_slot& heard,
-                              asio::cancellation_type_t type) noexcept {
-  if (!in_callers_chain_) return;
+void call_context::hear_chain(const asio::cancellation_slot& slot) noexcept {
   const auto& op = static_cast<const detail::operation&>(*this);
-  // Where the call has reset its state since, the new one lies in the place of the old.
-  if (op.coroutine.slot() == heard) scope_.note(op.why_chain_is_cancelled(), type);
+  // The call may have replaced the chain's state. If the slots are equal, the new one lies in the place
+  // of the old, and may be read.
+  if (op.coroutine.slot() != slot) return;
+  const auto type = op.coroutine.cancelled();
+  if (!!type) [[unlikely]] scope_.note(op.why_chain_is_cancelled(), type);
 }
 
 asio::cancellation_slot call_context::slot() {

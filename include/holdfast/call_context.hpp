@@ -21,7 +21,6 @@ namespace holdfast {
 namespace detail {
 class attempt_context;
 class context_initiation_base;
-struct forward_to_listener;
 class operation;
 class rate_limiter_layer;
 struct signal_listener;
@@ -101,7 +100,9 @@ class call_context {
   /// For the library: the options that name the tenant and the session; may be null.
   const call_options* caller() const noexcept { return caller_; }
 
-  /// Whether the attempt is over: a timeout or the caller has asked it to stop. It stays so.
+  /// Tells whether the attempt is over: a timeout or the caller has cancelled it. It stays so.
+  /// If the caller cancels while the call awaits something without `token()`, the context learns of it
+  /// from the next operation that is started with `token()`.
   bool cancelled() const noexcept {
     if (unarmed_ && limit.at <= now()) scope_.note(detail::cancel_reason::deadline, {});
     return scope_.reason() != detail::cancel_reason::none;
@@ -123,16 +124,16 @@ class call_context {
 
   friend class detail::attempt_context;
   friend class detail::context_initiation_base;
-  friend struct detail::forward_to_listener;
   friend class detail::operation;
   friend class detail::rate_limiter_layer;
 
   /// Arms the alarm of the deadline, which is the operation's.
   void arm();
 
-  /// Notes a cancellation that another operation heard in the slot `heard`, if that slot belongs to the
-  /// chain in which the call runs. Operations that start later are told of it.
-  void hear_chain(const asio::cancellation_slot& heard, asio::cancellation_type_t type) noexcept;
+  /// Notes the cancellation of the chain in which the call runs, if `slot` belongs to that chain. The
+  /// signal may have come while something other than this context listened to it. Operations that start
+  /// later are told. Only if `in_callers_chain_`.
+  void hear_chain(const asio::cancellation_slot& slot) noexcept;
 
   static constexpr std::uint64_t unsettled = ~std::uint64_t{0};
   static constexpr std::uint64_t most_settled = unsettled / 4;

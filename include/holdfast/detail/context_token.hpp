@@ -50,22 +50,6 @@ inline void release_listener::operator()(signal_listener* l) const noexcept {
 }
 using listener_ptr = std::unique_ptr<signal_listener, release_listener>;
 
-/// Passes on what the operation's own handler hears: it concerns this operation alone, unless it comes
-/// from the caller.
-struct forward_to_listener {
-  signal_listener* to;
-  call_context* context;
-  asio::cancellation_slot from;
-  void operator()(asio::cancellation_type_t type) const {
-    if (to->scope) {
-      context->hear_chain(from, type);
-      to->scope->ring_one(*to, type);
-    } else {
-      to->signal.emit(type);
-    }
-  }
-};
-
 /// Gives the operation's executor to a handler that names none, such as one of a parallel group.
 template <class Handler, bool = has_executor_v<Handler>>
 struct handler_home {
@@ -140,6 +124,8 @@ struct aborted_handler {
 
 class context_initiation_base {
  protected:
+  friend struct forward_to_listener;
+
   /// To be entered: from here on the context is closed with care.
   static cancellation_scope& scope_of(call_context& c) noexcept {
     c.used_ = true;
@@ -147,6 +133,9 @@ class context_initiation_base {
   }
   static const asio::any_io_executor& home_of(call_context& c) noexcept {
     return c.place_->executor();
+  }
+  static void hear_chain(call_context& c, const asio::cancellation_slot& slot) noexcept {
+    if (c.in_callers_chain_) c.hear_chain(slot);
   }
   /// Whether the context is over, as far as can be told without a precise look at the clock: the
   /// alarm, which this operation arms, tells the rest.
@@ -161,6 +150,22 @@ class context_initiation_base {
   }
 };
 
+/// Passes on what the operation's own handler hears: it concerns this operation alone, unless it comes
+/// from the caller.
+struct forward_to_listener {
+  signal_listener* to;
+  call_context* context;
+  asio::cancellation_slot from;
+  void operator()(asio::cancellation_type_t type) const {
+    if (to->scope) {
+      context_initiation_base::hear_chain(*context, from);
+      to->scope->ring_one(*to, type);
+    } else {
+      to->signal.emit(type);
+    }
+  }
+};
+
 template <class Initiation, class... Signatures>
 struct context_initiation : private context_initiation_base {
   using completion = not_started<Signatures...>;
@@ -170,6 +175,7 @@ struct context_initiation : private context_initiation_base {
   template <class Handler, class... Args>
   void operator()(Handler&& handler, Args&&... args) {
     using kept_handler = std::decay_t<Handler>;
+    hear_chain(*context, asio::get_associated_cancellation_slot(handler));
     if constexpr (completion::can_complete) {
       if (is_over(*context)) [[unlikely]] return abort(kept_handler(std::forward<Handler>(handler)));
     }

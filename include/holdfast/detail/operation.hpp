@@ -286,7 +286,7 @@ class operation final : public call_context, private deadline_alarm {
   /// Tells the parent of the chain's cancellation, if it runs in the same chain. For
   /// `hand_back_to_parent`.
   void tell_parent() noexcept {
-    options.parent->hear_chain(coroutine.slot(), coroutine.cancelled());
+    if (options.parent->in_callers_chain_) options.parent->hear_chain(coroutine.slot());
   }
 
  private:
