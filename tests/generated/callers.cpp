@@ -37,7 +37,9 @@ class last_word {
 
 template <class Call>
 Call call_of(world& w, int op) {
-  return Call{captured(w, w.clients[static_cast<std::size_t>(op)].call, op, false)};
+  const script& plays = w.clients[static_cast<std::size_t>(op)].call;
+  return Call{
+      captured(w, {std::shared_ptr<void>(), &plays}, op, false)};  // the world's, as it stays
 }
 
 const hf::tag_set& tags_of_clients() {
@@ -145,9 +147,8 @@ asio::awaitable<void> await_chain(world& w, const any_stack& stack, int op) {
   std::optional<hf::result<value>> r;
   if (c.caller == caller_kind::group) {
     auto nothing = asio::post(asio::bind_executor(w.home, asio::deferred));
-    auto ended = co_await asio::experimental::make_parallel_group(
-                     chain_operation(w, stack, op),
-                     std::move(nothing))
+    auto ended = co_await asio::experimental::make_parallel_group(chain_operation(w, stack, op),
+                                                                  std::move(nothing))
                      .async_wait(asio::experimental::wait_for_all(), asio::deferred);
     r.emplace(std::move(std::get<1>(ended)));
   } else {
@@ -163,9 +164,7 @@ void start_client(world& w, const any_stack& stack, int op) {
   operation_record& o = w.operations[static_cast<std::size_t>(op)];
   last_word word(w, op);
   switch (c.caller) {
-    case caller_kind::callback:
-      start_callback(w, stack, op, std::move(word));
-      break;
+    case caller_kind::callback: start_callback(w, stack, op, std::move(word)); break;
     case caller_kind::inside:
       asio::post(w.home, [&w, &stack, op, word = std::move(word)]() mutable {
         start_callback(w, stack, op, std::move(word));

@@ -20,8 +20,9 @@ namespace gen {
 /// What a callable carries: whose it is, and what it does. Copies are counted.
 class captured {
  public:
-  captured(world& w, const script& s, int op, bool link)
-      : world_(&w), script_(&s), op_(op), link_(link), own_(std::make_shared<int>(0)) {
+  /// `s` belongs to the callable: a timeout may leave a call running that outlives its pipeline.
+  captured(world& w, std::shared_ptr<const script> s, int op, bool link)
+      : world_(&w), script_(std::move(s)), op_(op), link_(link), own_(std::make_shared<int>(0)) {
     ++world_->callables;
   }
   captured(const captured& o)
@@ -34,7 +35,7 @@ class captured {
   }
   captured(captured&& o) noexcept
       : world_(o.world_),
-        script_(o.script_),
+        script_(std::move(o.script_)),
         op_(o.op_),
         link_(o.link_),
         own_(std::move(o.own_)) {
@@ -51,7 +52,7 @@ class captured {
 
  private:
   world* world_;
-  const script* script_;
+  std::shared_ptr<const script> script_;
   int op_;
   bool link_;
   std::shared_ptr<int> own_;

@@ -559,7 +559,7 @@ value_part::value_part(source& s, materials& m) : fallback_part(s, m) {
 void value_part::tell(stack_facts& f) const { f.kinds += letter; }
 
 link_part::link_part(source& s, materials& m)
-    : fallback_part(s, m), world_(m.w), script_(draw_script(s, true)) {
+    : fallback_part(s, m), world_(m.w), script_(std::make_shared<script>(draw_script(s, true))) {
   options_text o;
   o.set("after", timeout_.after, s.bound(1ns));
   added = ".fallback(hf::resilient(link).with(hf::timeout" + o.braces() +

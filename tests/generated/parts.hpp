@@ -3,6 +3,7 @@
 
 #include <holdfast/resilient.hpp>
 #include <optional>
+#include <memory>
 #include <utility>
 
 #include "part.hpp"
@@ -171,11 +172,11 @@ struct link_part final : fallback_part {
         options_);
   }
   void tell(stack_facts& f) const override;
-  const script& plays() const { return script_; }
+  const script& plays() const { return *script_; }
 
  private:
   world& world_;
-  script script_;
+  std::shared_ptr<const script> script_;
   hf::timeout timeout_;
   hf::rate_limiter limiter_;
 };
